@@ -1,0 +1,68 @@
+// What the machine tells, without changing anything. The caller has applied `.advance` at the same
+// moment, so that nothing is told that has already run out.
+
+extension Machine {
+    package func agent(_ id: AgentID) -> AgentInfo? {
+        agents.slot(of: id).map { agents[$0].info }
+    }
+
+    /// ALIVE agents that have all the tools, best match first; a limit of 0 means the highest there is.
+    package func find(query: String, tools: [String], limit: UInt32) -> [AgentInfo] {
+        let cap = UInt32(limits.values.maxFound)
+        return agents.find(query: query, tools: tools, limit: Int(limit == 0 ? cap : min(limit, cap)))
+    }
+
+    package func election(
+        _ group: GroupName
+    ) -> (state: ElectionState, changedBy: Sequence, changedAt: WallTime)? {
+        guard let slot = elections.slot(of: group) else { return nil }
+        return (elections.state(slot), elections[slot].changedBy, elections[slot].changedAt)
+    }
+
+    /// By id, those after `after` whose subject begins with the prefix.
+    package func policies(subjectPrefix: String, after: PolicyID?, limit: Int) -> [Policy] {
+        entitlements.policies(subjectPrefix: subjectPrefix, after: after, limit: limit)
+    }
+
+    package func task(_ id: TaskID) -> QueuedTask? {
+        tasks.slot(of: id).map { tasks[$0].task }
+    }
+
+    /// Oldest first, those created after the one with this serial number; 0 begins with the first.
+    package func tasks(
+        status: QueuedTask.Status?, after serial: UInt64, limit: Int
+    ) -> [(serial: UInt64, task: QueuedTask)] {
+        tasks.tasks(status: status, after: serial, limit: limit)
+    }
+
+    package var lastSequence: Sequence { history.last }
+
+    /// One past the last when nothing is kept.
+    package var oldestKeptSequence: Sequence { history.oldest }
+
+    /// The events after `sequence` that the filter wants, at most `limit`, having looked at no more than
+    /// `scanning`; and the last that was looked at, from where to go on.
+    package func events(
+        after sequence: Sequence, matching filter: EventFilter, limit: Int, scanning: Int
+    ) throws(Refusal) -> (events: [Event], examined: Sequence) {
+        try history.events(after: sequence, matching: filter, limit: limit, scanning: scanning)
+    }
+
+    package var counts: Counts {
+        let emitted = zip(Topic.allCases, history.emitted).map { (topic: $0, count: $1) }
+        return Counts(
+            agentsAlive: agents.aliveCount, agentsUnreachable: agents.unreachableCount,
+            agentsDead: agents.deadCount, leases: leases.count, claims: leases.claimCount,
+            elections: elections.count, candidates: elections.candidateCount, policies: entitlements.count,
+            tasksPending: tasks.count(.pending), tasksClaimed: tasks.count(.claimed),
+            tasksCompleted: tasks.count(.completed), tasksDead: tasks.count(.dead),
+            openTaskBytes: tasks.openBytes, finishedTaskBytes: tasks.finishedBytes,
+            leaseWaiters: waits.leaseCount, taskWaiters: waits.taskCount, deadlines: deadlines.count,
+            toolSets: matchmaker.setCount, rememberedReleases: retries.releaseCount,
+            rememberedRequests: retries.requestCount, eventsKept: history.count,
+            eventBytesKept: history.bytes, eventsEmitted: emitted,
+            leasesExpired: history.emitted[Topic.leaseExpired.index],
+            claimsLost: history.emitted[Topic.taskRequeued.index], agentsDiedBySilence: agentsDiedBySilence,
+            tokensGiven: tokensGiven)
+    }
+}

@@ -1,0 +1,86 @@
+// What was answered lately, so that a client that lost the reply and asks again is not served twice.
+//
+// Two memories, both bounded by age and by number, the oldest forgotten first. Released leases are
+// remembered by their token, which is unique; requests by the id that the client gave them. The content
+// is kept as a fingerprint only.
+
+import DequeModule
+
+struct RetryMemory: Sendable {
+    /// What a request made. The lease's task is part of the request's content.
+    enum Made: Sendable {
+        case agent(AgentID)
+        case lease(FencingToken)
+        case task(TaskID)
+    }
+
+    private struct Request: Sendable {
+        let content: Fingerprint
+        let made: Made
+        /// Which of the entries in `requestOrder` is this one's; a lease's id can be used again.
+        let serial: UInt64
+    }
+
+    private let limits: SharedLimits
+    private var requests: [RequestID: Request] = [:]
+    private var requestOrder: Deque<(id: RequestID, serial: UInt64, at: Instant)> = []
+    private var lastSerial: UInt64 = 0
+    private var releases: [UInt64: Fingerprint] = [:]
+    private var releaseOrder: Deque<(token: UInt64, at: Instant)> = []
+
+    init(limits: SharedLimits) {
+        self.limits = limits
+    }
+
+    var requestCount: Int { requests.count }
+    var releaseCount: Int { releases.count }
+
+    /// What the request of this id made, if there was one.
+    func recall(_ id: RequestID?, content: @autoclosure () -> Fingerprint) throws(Refusal) -> Made? {
+        guard let id, let request = requests[id] else { return nil }
+        guard request.content == content() else { throw .requestIDReused(id) }
+        return request.made
+    }
+
+    mutating func remember(
+        _ id: RequestID?, content: @autoclosure () -> Fingerprint, made: Made, at now: Instant
+    ) {
+        guard let id else { return }
+        lastSerial += 1
+        requests[id] = Request(content: content(), made: made, serial: lastSerial)
+        requestOrder.append((id, lastSerial, now))
+        if requestOrder.count > limits.values.maxRequestIDs { forgetOldestRequest() }
+    }
+
+    func wasReleased(_ lease: Command.HeldLease) -> Bool {
+        guard let content = releases[lease.token.value] else { return false }
+        return content == Fingerprint(lease)
+    }
+
+    mutating func rememberRelease(of lease: Command.HeldLease, at now: Instant) {
+        let before = releases.updateValue(Fingerprint(lease), forKey: lease.token.value)
+        precondition(before == nil, "one token was released twice")
+        releaseOrder.append((lease.token.value, now))
+        if releaseOrder.count > limits.values.maxReleasedLeases { forgetOldestRelease() }
+    }
+
+    mutating func forget(at now: Instant) {
+        while let first = requestOrder.first, now - first.at >= limits.values.retryRetention { forgetOldestRequest() }
+        while let first = releaseOrder.first, now - first.at >= limits.values.retryRetention { forgetOldestRelease() }
+    }
+
+    private mutating func forgetOldestRequest() {
+        guard let oldest = requestOrder.popFirst() else { return }
+        if requests[oldest.id]?.serial == oldest.serial { requests[oldest.id] = nil }
+    }
+
+    private mutating func forgetOldestRelease() {
+        guard let oldest = releaseOrder.popFirst() else { return }
+        releases[oldest.token] = nil
+    }
+
+    func checkInvariants() {
+        precondition(releases.count == releaseOrder.count && releases.count <= limits.values.maxReleasedLeases)
+        precondition(requests.count <= requestOrder.count && requestOrder.count <= limits.values.maxRequestIDs)
+    }
+}
