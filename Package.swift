@@ -13,6 +13,12 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0")
     ],
     targets: [
+        // The system's C libraries.
+        .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
+
+        // What protoc-c makes of protos/; never edited, renewed by `make protos`.
+        .target(name: "CMessages", dependencies: ["CProtobufC"]),
+
         .target(
             name: "Coordination",
             dependencies: [.product(name: "DequeModule", package: "swift-collections")],
