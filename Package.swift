@@ -14,6 +14,7 @@ let package = Package(
     ],
     targets: [
         // The system's C libraries.
+        .systemLibrary(name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
         .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
 
         // What protoc-c makes of protos/; never edited, renewed by `make protos`.
@@ -23,7 +24,9 @@ let package = Package(
             name: "Coordination",
             dependencies: [.product(name: "DequeModule", package: "swift-collections")],
             swiftSettings: strict),
+        .target(name: "HTTP2", dependencies: ["CNghttp2"], swiftSettings: strict),
 
         .testTarget(name: "CoordinationTests", dependencies: ["Coordination"], swiftSettings: strict),
+        .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2", "CNghttp2"], swiftSettings: strict),
     ]
 )
