@@ -1,0 +1,75 @@
+// What the connections of one event loop share: memory, counters, the clock's last reading.
+
+import Glibc
+import HTTP2
+import NIOCore
+
+/// The daemon's monotonic clock.
+package enum MonotonicClock {
+    /// CLOCK_BOOTTIME in nanoseconds: it counts through suspend, as leases must.
+    @inline(__always)
+    package static func now() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &time)
+        return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
+    }
+}
+
+/// Confined to its event loop, but for `statistics`.
+package final class LoopResources {
+    /// Calls kept for the next streams; as many as a connection may have open.
+    private static let maxIdleCalls = 512
+
+    let pool = AllocationPool()
+    private let arena = Arena()
+    private var arenaUsers = 0
+    let statistics: CallStatistics
+    /// When the work at hand began, in nanoseconds of `MonotonicClock`.
+    package private(set) var now = MonotonicClock.now()
+    /// What is about to be written; used within one flush.
+    var writeBuffer = ByteBufferAllocator().buffer(capacity: 16_384)
+    private var idleCalls: [ServerCall] = []
+    private var retiredCalls: [ServerCall] = []
+    var connections: [ObjectIdentifier: ServerConnection] = [:]
+
+    init(statistics: CallStatistics) {
+        self.statistics = statistics
+        idleCalls.reserveCapacity(Self.maxIdleCalls)
+    }
+
+    @discardableResult
+    func refreshClock() -> Int64 {
+        now = MonotonicClock.now()
+        return now
+    }
+
+    /// Lends the arena; what is made in it lives until the outermost borrower is done.
+    package func withArena<Result, Failure: Error>(
+        _ body: (Arena) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        arenaUsers += 1
+        defer {
+            arenaUsers -= 1
+            if arenaUsers == 0 { arena.reset() }
+        }
+        return try body(arena)
+    }
+
+    func makeCall() -> ServerCall {
+        idleCalls.popLast() ?? ServerCall()
+    }
+
+    /// Takes back a call whose stream is closed, to be used again when nobody refers to it any more.
+    func retire(_ call: ServerCall) {
+        retiredCalls.append(call)
+    }
+
+    /// Readies what was retired, as far as it is free; runs when no call is being worked on.
+    func recycleRetired() {
+        while var call = retiredCalls.popLast() {
+            guard idleCalls.count < Self.maxIdleCalls, isKnownUniquelyReferenced(&call) else { continue }
+            call.reset()
+            idleCalls.append(call)
+        }
+    }
+}

@@ -1,0 +1,568 @@
+// One call, from its headers to its end: what the handler of a method holds.
+//
+// Confined to its connection's event loop. The life of a call is `Phase`; every way out of it (the
+// handler's `finish`, the client's reset, a deadline, a drain, a lost connection) goes through `end`,
+// once. After that whatever a handler still says to the call does nothing, so a late answer from
+// another thread is harmless. Objects are used again for later streams, but only when nobody else
+// refers to them.
+
+import HTTP2
+import NIOCore
+
+package final class ServerCall {
+    private enum Phase {
+        /// The request is arriving.
+        case receiving
+        /// The handler has the call.
+        case executing
+        /// The status is decided and on its way.
+        case finished
+        /// The stream is gone.
+        case closed
+    }
+
+    /// Why a call ended before its handler finished it.
+    package enum Interruption: Sendable {
+        case cancelled
+        case deadlineExceeded
+        case shuttingDown
+    }
+
+    /// Nil once the stream is closed.
+    private(set) var connection: ServerConnection!
+    private(set) var id: Int32 = 0
+    /// The connection's list of its calls.
+    var next: ServerCall?
+    unowned(unsafe) var previous: ServerCall?
+
+    private var phase = Phase.closed
+    private var head = RequestHead()
+    private var reader = MessageReader()
+    private var outbound = ByteQueue()
+    private(set) var arrivedAt: Int64 = 0
+    private var deadline: Int64?
+    private var deadlineTimer: Scheduled<Void>?
+    private var unconsumedBytes = 0
+    /// What this call counts for in the connection's `bufferedRequestBytes`.
+    private var budgetedBytes = 0
+    private var isReading = true
+    private var remoteEnded = false
+    private var headersSent = false
+    private var bodyPaused = false
+    private var localEnded = false
+    /// The answer is plain HTTP, without trailers.
+    private var isPlainHTTP = false
+    private var trailers: Trailers?
+    private var wantsToKnowWritable = false
+
+    private enum Trailers {
+        case ok
+        case fields([HeaderField])
+    }
+
+    // MARK: For handlers
+
+    /// Of calls that stream their requests: each message as it arrives; the bytes are valid during the
+    /// call.
+    package var onMessage: ((ServerCall, UnsafeRawBufferPointer) -> Void)? {
+        get { handlers?.message }
+        set { changeHandlers { $0.message = newValue } }
+    }
+    /// Of calls that stream their requests: the client has sent its last message.
+    package var onHalfClose: ((ServerCall) -> Void)? {
+        get { handlers?.halfClose }
+        set { changeHandlers { $0.halfClose = newValue } }
+    }
+    /// The call ended before its handler finished it; runs once, and what is said to the call after
+    /// that does nothing.
+    package var onInterruption: ((ServerCall, Interruption) -> Void)? {
+        get { handlers?.interruption }
+        set { changeHandlers { $0.interruption = newValue } }
+    }
+    /// There is room again after `isWritable` was false.
+    package var onWritable: ((ServerCall) -> Void)? {
+        get { handlers?.writable }
+        set { changeHandlers { $0.writable = newValue } }
+    }
+    /// Once, after `finish`: whether all of the answer was handed to the operating system.
+    package var onDelivery: ((Bool) -> Void)?
+
+    /// Most calls have none of these.
+    private struct Handlers {
+        var message: ((ServerCall, UnsafeRawBufferPointer) -> Void)?
+        var halfClose: ((ServerCall) -> Void)?
+        var interruption: ((ServerCall, Interruption) -> Void)?
+        var writable: ((ServerCall) -> Void)?
+    }
+
+    private var handlers: Handlers?
+
+    private func changeHandlers(_ change: (inout Handlers) -> Void) {
+        // A call that is over tells nobody anything any more.
+        guard phase == .receiving || phase == .executing else { return }
+        var changed = handlers ?? Handlers()
+        change(&changed)
+        handlers = changed
+    }
+
+    package var eventLoop: any EventLoop { connection.eventLoop }
+    package var resources: LoopResources { connection.resources }
+    package var metadata: Metadata { head.metadata }
+    /// When the client stops waiting, in nanoseconds of `MonotonicClock`.
+    package var deadlineNanoseconds: Int64? { deadline }
+    package var isOpen: Bool { phase == .executing }
+    /// Whether the call may send more now; if not, `onWritable` runs when it may.
+    package var isWritable: Bool {
+        if outbound.count < connection.limits.maxBufferedResponseBytes { return true }
+        wantsToKnowWritable = true
+        return false
+    }
+
+    /// A way to the call from any thread.
+    package var handle: CallHandle { CallHandle(call: self, eventLoop: eventLoop) }
+
+    /// Sends the response's headers at once, ahead of any message.
+    package func sendHeaders() {
+        guard phase == .executing, !headersSent else { return }
+        submitHeaders()
+        connection.scheduleFlush()
+    }
+
+    /// Sends a message of `byteCount` bytes, which `write` lays down. Above the limit of a message the
+    /// call ends with RESOURCE_EXHAUSTED instead.
+    package func send(byteCount: Int, _ write: (UnsafeMutableRawPointer) -> Void) {
+        guard phase == .executing else { return }
+        guard byteCount <= connection.limits.maxMessageBytes else {
+            finish(
+                Status(
+                    .resourceExhausted,
+                    "the answer would have \(byteCount) bytes, \(connection.limits.maxMessageBytes) at the most"))
+            return
+        }
+        if repliesWithGzip, byteCount >= Self.worthCompressing {
+            var message = ByteQueue()
+            write(message.extend(by: byteCount))
+            var compressed = ByteQueue()
+            Gzip.compress(message.bytes, into: &compressed)
+            appendPrefix(compressed: 1, length: compressed.count)
+            outbound.append(compressed.bytes)
+        } else {
+            appendPrefix(compressed: 0, length: byteCount)
+            write(outbound.extend(by: byteCount))
+        }
+        if !headersSent { submitHeaders() }
+        resumeBody()
+        connection.scheduleFlush()
+    }
+
+    package func send(_ bytes: UnsafeRawBufferPointer) {
+        send(byteCount: bytes.count) { destination in
+            if let source = bytes.baseAddress { destination.copyMemory(from: source, byteCount: bytes.count) }
+        }
+    }
+
+    /// Ends the call. Messages that were sent before still arrive.
+    package func finish(_ status: Status, trailers metadata: Metadata = Metadata()) {
+        guard phase == .executing || phase == .receiving else { return }
+        end(status)
+        connection.scheduleFlush()
+        if !headersSent, outbound.isEmpty {
+            // Trailers-only: one block of headers that is the whole answer.
+            localEnded = false
+            connection.session.submitResponse(
+                id, Self.trailersOnly(status, metadata), hasBody: false, stream: self)
+            return
+        }
+        if status.code == .ok, metadata.fields.isEmpty {
+            trailers = .ok
+        } else {
+            trailers = .fields(Self.fields(status, metadata))
+        }
+        if !headersSent { submitHeaders() }
+        resumeBody()
+    }
+
+    /// Stops taking in requests; the client's window closes after what is on its way.
+    package func pauseReading() { isReading = false }
+
+    package func resumeReading() {
+        guard !isReading else { return }
+        isReading = true
+        deliverMessages()
+        connection.scheduleFlush()
+    }
+
+    // MARK: Sending
+
+    /// Below this many bytes gzip costs more than it saves.
+    private static let worthCompressing = 512
+
+    private static let headers = PreparedHeaders([
+        (":status", "200"), ("content-type", "application/grpc"),
+    ])
+    private static let gzipHeaders = PreparedHeaders([
+        (":status", "200"), ("content-type", "application/grpc"), ("grpc-encoding", "gzip"),
+    ])
+    private static let okTrailers = PreparedHeaders([("grpc-status", "0")])
+
+    /// Who compresses its requests gets compressed answers; nobody else pays for it.
+    private var repliesWithGzip: Bool {
+        guard head.acceptsGzip, case .gzip = head.encoding else { return false }
+        return true
+    }
+
+    private func submitHeaders() {
+        headersSent = true
+        connection.session.submitResponse(
+            id, repliesWithGzip ? Self.gzipHeaders : Self.headers, hasBody: true, stream: self)
+    }
+
+    private func appendPrefix(compressed: UInt8, length: Int) {
+        let prefix = outbound.extend(by: MessageReader.prefixBytes)
+        prefix.storeBytes(of: compressed, as: UInt8.self)
+        prefix.storeBytes(of: UInt32(length).bigEndian, toByteOffset: 1, as: UInt32.self)
+    }
+
+    private func resumeBody() {
+        guard bodyPaused else { return }
+        bodyPaused = false
+        connection.session.resumeBody(id)
+    }
+
+    private static func fields(_ status: Status, _ metadata: Metadata) -> [HeaderField] {
+        var fields = [HeaderField(name: "grpc-status", value: String(status.code.rawValue))]
+        if !status.message.isEmpty {
+            fields.append(HeaderField(name: "grpc-message", value: PercentEncoding.encode(status.message)))
+        }
+        return fields + metadata.fields.map { HeaderField(name: $0.key, value: $0.value) }
+    }
+
+    private static func trailersOnly(_ status: Status, _ metadata: Metadata) -> [HeaderField] {
+        [
+            HeaderField(name: ":status", value: "200"),
+            HeaderField(name: "content-type", value: "application/grpc"),
+        ] + fields(status, metadata)
+    }
+
+    /// What nghttp2 asks for when it can send.
+    func fillBody(_ buffer: UnsafeMutableRawBufferPointer) -> BodyPiece {
+        let count = min(buffer.count, outbound.count)
+        if count > 0 {
+            buffer.baseAddress!.copyMemory(from: outbound.bytes.baseAddress!, byteCount: count)
+            outbound.removeFirst(count)
+        }
+        if wantsToKnowWritable, outbound.count < connection.limits.maxBufferedResponseBytes / 2 {
+            wantsToKnowWritable = false
+            connection.becameWritable(self)
+        }
+        guard outbound.isEmpty else { return .bytes(count) }
+        if isPlainHTTP { return .last(count) }
+        switch trailers {
+        case .ok:
+            connection.session.submitTrailers(id, Self.okTrailers)
+            return .lastBeforeTrailers(count)
+        case .fields(let fields):
+            connection.session.submitTrailers(id, fields)
+            return .lastBeforeTrailers(count)
+        case nil:
+            if count > 0 { return .bytes(count) }
+            bodyPaused = true
+            return .pause
+        }
+    }
+
+    /// Runs `onWritable`, outside of nghttp2's callbacks.
+    func tellWritable() {
+        guard phase == .executing else { return }
+        onWritable?(self)
+    }
+
+    // MARK: Receiving
+
+    func begin(on connection: ServerConnection, id: Int32) {
+        self.connection = connection
+        self.id = id
+        arrivedAt = connection.resources.now
+        phase = .receiving
+    }
+
+    func headerField(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
+        head.take(name: name, value: value, methods: connection.methods)
+    }
+
+    func headersEnded(kind: HeaderBlockKind, tooLarge: Bool) {
+        guard kind == .initial else { return }
+        resources.statistics.callBegan(head.method)
+        guard head.isPost else {
+            return answerPlainly("405", "gRPC calls are POST requests.\n", [HeaderField(name: "allow", value: "POST")])
+        }
+        guard head.contentType == .grpc else {
+            return answerPlainly("415", "This is a gRPC server: content-type must be application/grpc.\n", [])
+        }
+        guard !tooLarge else {
+            return finish(
+                Status(
+                    .resourceExhausted,
+                    "the request's headers may have \(connection.maxHeaderListBytes) bytes at the most"))
+        }
+        if case .unknown(let name) = head.encoding {
+            var metadata = Metadata()
+            metadata.addRaw("grpc-accept-encoding", "identity,gzip")
+            return finish(
+                Status(.unimplemented, "grpc-encoding \(quoted(name)) is not supported: identity and gzip are"),
+                trailers: metadata)
+        }
+        if let timeout = head.malformedTimeout {
+            return finish(Status(.internal, "grpc-timeout \(quoted(timeout)) is malformed"))
+        }
+        guard let index = head.method else {
+            let known = connection.methods.hasService(of: head.unknownPath)
+            return finish(
+                Status(.unimplemented, "unknown \(known ? "method" : "service"): \(quoted(head.unknownPath))"))
+        }
+        if let timeout = head.timeoutNanoseconds {
+            deadline = arrivedAt &+ timeout
+            connection.hasDeadline(self)
+        }
+        if let open = connection.methods.methods[index].open {
+            phase = .executing
+            open(self)
+        }
+    }
+
+    func dataReceived(_ bytes: UnsafeRawBufferPointer) {
+        guard phase == .receiving || phase == .executing else { return }
+        guard !remoteEnded else { return }
+        guard connection.mayBuffer(bytes.count) else {
+            return finish(
+                Status(
+                    .resourceExhausted,
+                    "the requests half sent on this connection may have "
+                        + "\(connection.limits.maxBufferedRequestBytes) bytes at the most"))
+        }
+        unconsumedBytes += bytes.count
+        reader.append(bytes)
+        updateBudget(reader.bufferedBytes)
+        if handlers?.message != nil {
+            deliverMessages()
+        } else {
+            if let problem = reader.firstMessageProblem(limit: connection.limits.maxMessageBytes) {
+                return finish(problem)
+            }
+            openWindow()
+        }
+    }
+
+    private func openWindow() {
+        guard unconsumedBytes > connection.windowStepBytes else { return }
+        connection.session.consume(id, unconsumedBytes)
+        unconsumedBytes = 0
+    }
+
+    /// Hands the messages of a streaming request to its handler.
+    private func deliverMessages() {
+        while isReading, phase == .executing, let onMessage {
+            switch reader.next(encoding: encoding, limit: connection.limits.maxMessageBytes) {
+            case .message(let bytes):
+                updateBudget(reader.bufferedBytes)
+                onMessage(self, bytes)
+            case .incomplete:
+                openWindow()
+                if remoteEnded {
+                    if reader.hasRest {
+                        finish(Status(.internal, "the last message is cut off"))
+                    } else if let onHalfClose {
+                        self.onHalfClose = nil
+                        onHalfClose(self)
+                    }
+                }
+                return
+            case .failed(let status):
+                interrupt(.cancelled)
+                finish(status)
+                return
+            }
+        }
+    }
+
+    private func updateBudget(_ bytes: Int) {
+        connection.bufferedRequestBytes += bytes - budgetedBytes
+        budgetedBytes = bytes
+    }
+
+    private var encoding: MessageEncoding {
+        if case .gzip = head.encoding { return .gzip }
+        return .identity
+    }
+
+    func requestEnded() {
+        remoteEnded = true
+        switch phase {
+        case .executing: deliverMessages()
+        case .receiving: dispatch()
+        case .finished, .closed: break
+        }
+    }
+
+    /// Runs a call whose single request has arrived.
+    private func dispatch() {
+        guard let index = head.method, let handle = connection.methods.methods[index].handle else { return }
+        let now = resources.refreshClock()
+        if let deadline, now >= deadline {
+            return finish(Status(.deadlineExceeded, "the deadline had passed before the call began"))
+        }
+        switch reader.next(encoding: encoding, limit: connection.limits.maxMessageBytes) {
+        case .message(let bytes):
+            guard !reader.hasRest else { return finish(Self.notOneMessage) }
+            phase = .executing
+            handle(self, bytes)
+        case .incomplete:
+            finish(reader.hasRest ? Status(.internal, "the message is cut off") : Self.notOneMessage)
+        case .failed(let status):
+            finish(status)
+        }
+    }
+
+    static let notOneMessage = Status(.unimplemented, "this call takes exactly one request message")
+
+    /// An answer to HTTP that is not gRPC.
+    private func answerPlainly(_ status: String, _ text: String, _ fields: [HeaderField]) {
+        end(Status(.unimplemented))
+        isPlainHTTP = true
+        headersSent = true
+        let fields =
+            [
+                HeaderField(name: ":status", value: status),
+                HeaderField(name: "content-type", value: "text/plain; charset=utf-8"),
+                HeaderField(name: "content-length", value: String(text.utf8.count)),
+            ] + fields
+        // The answer to HEAD has no body, only the headers of one (RFC 9110, 9.3.2).
+        if !head.isHead {
+            text.utf8.withContiguousStorageIfAvailable { outbound.append(UnsafeRawBufferPointer($0)) }
+        }
+        connection.session.submitResponse(id, fields, hasBody: !head.isHead, stream: self)
+        connection.scheduleFlush()
+    }
+
+    // MARK: The end
+
+    /// The one way out of `receiving` and `executing`.
+    private func end(_ status: Status) {
+        phase = .finished
+        if let deadlineTimer {
+            deadlineTimer.cancel()
+            self.deadlineTimer = nil
+        }
+        if handlers != nil { handlers = nil }
+        resources.statistics.callEnded(
+            head.method, status.code, nanoseconds: resources.refreshClock() &- arrivedAt)
+    }
+
+    /// Tells the handler, once, that the call is lost to it.
+    private func interrupt(_ interruption: Interruption) {
+        let handler = onInterruption
+        onInterruption = nil
+        handler?(self, interruption)
+    }
+
+    /// Sets the timer of a call that was not over when its batch was.
+    func scheduleDeadline() {
+        guard phase == .receiving || phase == .executing, let deadline, deadlineTimer == nil else { return }
+        let left = max(0, deadline - resources.refreshClock())
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        deadlineTimer = eventLoop.scheduleTask(in: .nanoseconds(left)) {
+            let call = bound.value
+            guard call.phase == .receiving || call.phase == .executing else { return }
+            call.deadlineTimer = nil
+            call.interrupt(.deadlineExceeded)
+            call.finish(Status(.deadlineExceeded, "the call's deadline has passed"))
+        }
+    }
+
+    /// Whether the request has been arriving since before `time`, and is of a kind that should not.
+    func isSlow(since time: Int64) -> Bool { phase == .receiving && arrivedAt < time }
+
+    func timeOutRequest() {
+        finish(Status(.deadlineExceeded, "the request took too long to arrive"))
+    }
+
+    /// A graceful end of the server: what waits is told, what is arriving may still arrive.
+    func drain() {
+        guard phase == .executing else { return }
+        interrupt(.shuttingDown)
+        finish(Status(.unavailable, "the server is shutting down"))
+    }
+
+    /// The frame that ends our side is on its way out.
+    func lastFrameSent() {
+        localEnded = true
+        // The client need not send the rest of a request that is answered (RFC 9113, 8.1).
+        if !remoteEnded { connection.session.reset(id, .noError) }
+        if let onDelivery {
+            self.onDelivery = nil
+            connection.awaitWrite(onDelivery)
+        }
+    }
+
+    /// The stream is gone, ended or not.
+    func streamClosed() {
+        if phase == .receiving || phase == .executing {
+            interrupt(.cancelled)
+            if phase != .finished { end(Status(.cancelled)) }
+        }
+        phase = .closed
+        updateBudget(0)
+        if let onDelivery {
+            self.onDelivery = nil
+            onDelivery(false)
+        }
+        connection = nil
+    }
+
+    /// Makes the object ready for another stream.
+    func reset() {
+        connection = nil
+        next = nil
+        previous = nil
+        phase = .closed
+        head = RequestHead()
+        reader.reset()
+        outbound.reset(keeping: 4_096)
+        deadline = nil
+        unconsumedBytes = 0
+        budgetedBytes = 0
+        isReading = true
+        remoteEnded = false
+        headersSent = false
+        bodyPaused = false
+        localEnded = false
+        isPlainHTTP = false
+        trailers = nil
+        wantsToKnowWritable = false
+    }
+}
+
+/// A call as other threads may hold it.
+package struct CallHandle: @unchecked Sendable {
+    // The call is touched on its event loop alone: `later` sees to that.
+    private let call: ServerCall
+    private let eventLoop: any EventLoop
+
+    init(call: ServerCall, eventLoop: any EventLoop) {
+        self.call = call
+        self.eventLoop = eventLoop
+    }
+
+    /// Runs `body` on the call's event loop, never within the caller. By then the call may be over:
+    /// `isOpen` tells.
+    package func later(_ body: @escaping @Sendable (ServerCall) -> Void) {
+        eventLoop.execute { body(call) }
+    }
+}
+
+/// Text of the peer's in a message, 200 Unicode scalars of it at the most.
+package func quoted(_ text: String) -> String {
+    let scalars = text.unicodeScalars
+    let end = scalars.index(scalars.startIndex, offsetBy: 200, limitedBy: scalars.endIndex) ?? scalars.endIndex
+    return end == scalars.endIndex ? "\"\(text)\"" : "\"\(String(scalars[..<end]))…\""
+}
