@@ -21,6 +21,7 @@ let package = Package(
         // The system's C libraries.
         .systemLibrary(name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
         .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
+        .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         // What protoc-c makes of protos/; never edited, renewed by `make protos`.
@@ -34,6 +35,10 @@ let package = Package(
         .target(
             name: "RPC",
             dependencies: ["HTTP2", "CMessages", "CProtobufC", "CZlib", nioCore, nioPosix],
+            swiftSettings: strict),
+        .target(
+            name: "Services",
+            dependencies: ["RPC", "Coordination", "CMessages", "CProtobufC", "CSodium", nioCore],
             swiftSettings: strict),
 
         .testTarget(name: "CoordinationTests", dependencies: ["Coordination"], swiftSettings: strict),

@@ -1,0 +1,98 @@
+// What every service works with: the core, the clocks, chance.
+
+import CSodium
+import Coordination
+import Glibc
+import RPC
+
+/// The daemon's two clocks, read together.
+package enum Clock {
+    package static func now() -> Moment {
+        Moment(instant: Instant(nanoseconds: MonotonicClock.now()), wall: wallTime())
+    }
+
+    static func wallTime() -> WallTime {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return WallTime(nanoseconds: Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec))
+    }
+}
+
+extension ServerCall {
+    /// When the call is executed. Its event loop read the monotonic clock just before.
+    var moment: Moment {
+        Moment(instant: Instant(nanoseconds: resources.now), wall: Clock.wallTime())
+    }
+}
+
+typealias Reply = Coordination.Reply
+
+struct ServiceContext: Sendable {
+    let coordinator: Coordinator
+
+    /// Applies a command that is answered at once.
+    @inline(__always)
+    func perform(_ command: Command, _ call: ServerCall) throws(Status) -> Reply {
+        switch coordinator.perform(command, at: call.moment) {
+        case .reply(let reply): return reply
+        case .refused(let refusal): throw Status(refusal)
+        case .waiting: preconditionFailure("a command that waits where none may")
+        }
+    }
+
+    /// Applies a command that may wait, and answers the call with `send` when it is settled, wherever
+    /// that happens. A call that ends before gives up its wait.
+    ///
+    /// - Parameter send: answers an open call; runs on the call's event loop.
+    func performWaiting(
+        _ command: Command, _ call: ServerCall, send: @escaping @Sendable (ServerCall, Reply) -> Void
+    ) {
+        let handle = call.handle
+        let returnGrant: @Sendable (Reply) -> Void = { [coordinator] reply in
+            if let (task, token) = reply.grant {
+                _ = coordinator.perform(.returnGrant(task, token), at: Clock.now())
+            }
+        }
+        let answer: @Sendable (ServerCall, Outcome) -> Void = { call, outcome in
+            switch outcome {
+            case .refused(let refusal):
+                call.finish(Status(refusal))
+            case .reply(let reply):
+                // Granted to nobody: the client went away while the grant was on its way to it.
+                guard call.isOpen else { return returnGrant(reply) }
+                call.onInterruption = nil
+                call.onDelivery = { delivered in
+                    if !delivered { returnGrant(reply) }
+                }
+                send(call, reply)
+                call.finish(.ok)
+            case .waiting:
+                preconditionFailure("a wait that ended in a wait")
+            }
+        }
+        let outcome = coordinator.perform(command, at: call.moment) { outcome in
+            handle.later { call in answer(call, outcome) }
+        }
+        guard case .waiting(let waiter) = outcome else { return answer(call, outcome) }
+        call.onInterruption = { [coordinator] _, _ in
+            _ = coordinator.perform(.cancelWait(waiter), at: Clock.now())
+        }
+    }
+}
+
+extension Reply {
+    /// The lease that a waiting call was given.
+    fileprivate var grant: (TaskID, FencingToken)? {
+        switch self {
+        case .lease(let lease, acquired: true), .claimed(_, let lease): (lease.task, lease.token)
+        default: nil
+        }
+    }
+}
+
+/// 128 random bits, from libsodium.
+func randomID() -> AgentID {
+    var words: (UInt64, UInt64) = (0, 0)
+    withUnsafeMutableBytes(of: &words) { randombytes_buf($0.baseAddress!, $0.count) }
+    return AgentID(high: words.0, low: words.1)
+}

@@ -1,0 +1,43 @@
+// One stream of events: what it wants, and how far it has come.
+
+import Coordination
+import RPC
+
+/// Confined to its feed's event loop.
+final class Watcher {
+    enum Kind {
+        /// `RegistryService.Watch` and `WatchElection`.
+        case plain
+        /// `WatchService.Watch`: is sent progress when it is idle.
+        case withProgress
+    }
+
+    let call: ServerCall
+    let filter: EventFilter
+    let kind: Kind
+    /// Events up to here were sent, or are not wanted.
+    var cursor: Sequence
+    /// The last that was sent; what a client resumes from.
+    var lastSent: Sequence
+    /// When anything was last sent, in nanoseconds of the monotonic clock.
+    var sentAt: Int64
+    /// The place in the feed's list of live watchers; nil for one that is fed from the history.
+    var livePlace: Int?
+
+    init(call: ServerCall, filter: EventFilter, kind: Kind, after cursor: Sequence) {
+        self.call = call
+        self.filter = filter
+        self.kind = kind
+        self.cursor = cursor
+        lastSent = cursor
+        sentAt = MonotonicClock.now()
+    }
+
+    /// The gap that can't be closed: the history has moved past this watcher.
+    func fellBehind(oldest: Sequence) -> Status {
+        Status(
+            .resourceExhausted,
+            "this watcher read too slowly: the last sequence that it was sent is \(lastSent.value), "
+                + "and the oldest event that is kept is \(oldest.value)")
+    }
+}
