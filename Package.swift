@@ -9,6 +9,7 @@ let strict: [SwiftSetting] = [
 
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 
 let package = Package(
@@ -40,6 +41,10 @@ let package = Package(
             name: "Services",
             dependencies: ["RPC", "Coordination", "CMessages", "CProtobufC", "CSodium", nioCore],
             swiftSettings: strict),
+        .target(
+            name: "Admin",
+            dependencies: ["Coordination", nioCore, nioPosix, nioHTTP1],
+            swiftSettings: strict),
 
         .testTarget(name: "CoordinationTests", dependencies: ["Coordination"], swiftSettings: strict),
         .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2", "CNghttp2"], swiftSettings: strict),
@@ -47,5 +52,7 @@ let package = Package(
             name: "RPCTests",
             dependencies: ["RPC", "HTTP2", "CMessages", "CProtobufC", nioCore, nioEmbedded, nioPosix],
             exclude: ["Support"], swiftSettings: strict),
+        .testTarget(
+            name: "AdminTests", dependencies: ["Admin", "Coordination", nioCore, nioPosix], swiftSettings: strict),
     ]
 )

@@ -1,0 +1,45 @@
+// What one peer may make the second listener hold, and for how long, each with its unit and its reason.
+//
+// The listener serves a handful of scrapers, health checks and browsers, so the numbers are small: a
+// thousand strangers must not cost what the callers of the first listener need.
+
+import NIOCore
+
+package struct AdminLimits: Sendable {
+    /// Connections that are served at once. A scraper keeps one, a browser opens six.
+    package var maxConnections = 256
+    /// Connections beyond those that are being told so at once; still more are closed without a word.
+    package var maxRefusals = 64
+
+    /// A request's line and fields, in bytes. Browsers with cookies of other ports of the same host
+    /// send a few thousand.
+    package var maxHeadBytes = 16_384
+    package var maxHeadFields = 100
+    /// The body of a request, in bytes. None is wanted: a small one is read and forgotten, so that the
+    /// connection can go on.
+    package var maxBodyBytes = 65_536
+
+    /// Complete requests that wait behind the one being answered. Nothing is read while one is being
+    /// answered, so no more can come than one read brought.
+    package var maxPipelinedRequests = 32
+    /// One read from a socket, in bytes.
+    package var readBytes = 8_192
+
+    /// How long a connection may stay open with nothing asked. Above the scrape interval of a minute
+    /// that Prometheus has by default, so that a scraper keeps its connection.
+    package var idleTimeout = TimeAmount.seconds(120)
+    /// How long a request may take from its first byte to its last: a slow one holds a connection.
+    package var requestTimeout = TimeAmount.seconds(10)
+    /// How long an answer may take from its request to its last byte in the socket: a peer that does
+    /// not read holds the answer's memory.
+    package var answerTimeout = TimeAmount.seconds(30)
+    /// How long to wait for the peer's end after ours. To close at once on unread bytes would make
+    /// the system send a reset, which can overtake and destroy the answer (RFC 9112, section 9.6).
+    package var lingerTimeout = TimeAmount.seconds(2)
+    /// Reads whose bytes are thrown away meanwhile; a peer that sends on and on would cost a core.
+    package var maxLingeringReads = 64
+    /// How long a graceful end waits for answers that are under way.
+    package var drainTimeout = TimeAmount.seconds(1)
+
+    package init() {}
+}

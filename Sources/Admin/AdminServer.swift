@@ -1,0 +1,105 @@
+// The second listener: HTTP/1.1 for people and their tools. Health, readiness, metrics and a page.
+//
+// It stands apart from the calls: another port, other limits, and nothing that it does can hold one up.
+// The event loops are shared, since parsing a scrape costs microseconds; the metrics are written
+// elsewhere.
+
+import NIOCore
+import NIOPosix
+import Synchronization
+
+package final class AdminServer: Sendable {
+    private let limits: AdminLimits
+    private let group: any EventLoopGroup
+    private let site: Site
+
+    private struct State {
+        var listener: (any Channel)?
+        var connections: [ObjectIdentifier: any Channel] = [:]
+        var isStopping = false
+    }
+
+    private let state = Mutex(State())
+
+    /// Thrown out of a new channel's initializer, it closes the channel.
+    private struct Unwelcome: Error {}
+
+    /// - Parameters:
+    ///   - sources: what `/metrics` shows, in this order.
+    ///   - isReady: what `/readyz` tells; asked on an event loop.
+    ///   - page: the HTML at `/`. It may use `/style.css`, and nothing from elsewhere.
+    package init(
+        limits: AdminLimits = AdminLimits(), group: any EventLoopGroup, sources: [MetricsSource],
+        isReady: @escaping @Sendable () -> Bool, page: String
+    ) {
+        self.limits = limits
+        self.group = group
+        site = Site(page: page, isReady: isReady, renderer: MetricsRenderer(sources: sources))
+    }
+
+    /// Opens the port. Requests are served from now on.
+    ///
+    /// - Returns: the address, with the port that was chosen where 0 was asked for.
+    /// - Throws: `IOError` when the address is taken or not ours.
+    package func start(host: String, port: Int) async throws -> SocketAddress {
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 256)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    // Out of file descriptors: accept again a little later, not at once and for ever.
+                    try channel.pipeline.syncOperations.addHandler(AcceptBackoffHandler())
+                }
+            }
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.maxMessagesPerRead, value: 1)
+            .childChannelOption(
+                .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: limits.readBytes)
+            )
+            // A client may close its side after the request and still read the answer.
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelInitializer { [self] channel in
+                channel.eventLoop.makeCompletedFuture { try accept(channel) }
+            }
+        let channel = try await bootstrap.bind(host: host, port: port).get()
+        state.withLock { $0.listener = channel }
+        return channel.localAddress!
+    }
+
+    private func accept(_ channel: any Channel) throws {
+        let id = ObjectIdentifier(channel)
+        let position = try state.withLock { state in
+            let isFull = state.connections.count >= limits.maxConnections + limits.maxRefusals
+            if isFull || state.isStopping { throw Unwelcome() }
+            state.connections[id] = channel
+            return state.connections.count
+        }
+        channel.closeFuture.whenComplete { [self] _ in state.withLock { $0.connections[id] = nil } }
+        let refusal = position > limits.maxConnections ? Problem.tooManyConnections : nil
+        try HTTPConnection.install(in: channel, site: site, limits: limits, refusal: refusal)
+    }
+
+    /// Ends: the port is closed, connections that are owed nothing are closed, answers under way are
+    /// finished within `AdminLimits.drainTimeout`. Returns when every connection is closed. The event
+    /// loops must outlive it.
+    package func stop() async {
+        let (listener, connections) = state.withLock { state in
+            state.isStopping = true
+            return (state.listener, Array(state.connections.values))
+        }
+        let loop = group.any()
+        var ends = connections.map(\.closeFuture)
+        if let listener {
+            listener.close(promise: nil)
+            ends.append(listener.closeFuture)
+        }
+        for connection in connections { connection.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
+        let patience = loop.scheduleTask(in: limits.drainTimeout) {
+            for connection in connections { connection.close(promise: nil) }
+        }
+        await withCheckedContinuation { continuation in
+            EventLoopFuture.andAllComplete(ends, on: loop).whenComplete { _ in continuation.resume() }
+        }
+        patience.cancel()
+    }
+}

@@ -1,0 +1,169 @@
+// The order of one connection's requests and answers, without the connection.
+//
+// HTTP/1.1 lets a client send requests ahead of the answers (RFC 9112, section 9.3.2). Here answers
+// leave one at a time: the next request is taken up when the answer before it is in the socket, and
+// nothing is read meanwhile. So a peer that does not read is not read from, costs one answer of memory,
+// and its time runs out. Events come in as calls; what the connection must do about each is returned.
+
+import NIOCore
+
+struct Exchange {
+    enum Phase: Equatable {
+        /// Nothing is owed and nothing of a next request has come.
+        case idle
+        /// A part of a request is here.
+        case arriving
+        /// A request is whole, or hopeless; its answer is being made or sent.
+        case answering
+        /// The last answer is out and our side is closed; the peer's end is awaited.
+        case lingering
+        case closed
+    }
+
+    enum Action: Equatable {
+        case none
+        case answer(Request)
+        /// Close our side, so that the peer sees the end after the last answer.
+        case linger
+        case close
+    }
+
+    private(set) var phase = Phase.idle
+    /// Grows at every step from phase to phase, one from `answering` to the next included: each has
+    /// time of its own.
+    private(set) var step = 0
+
+    private let limits: AdminLimits
+    /// The request whose head is here and whose end is not, and the size of its body so far.
+    private var incoming: (request: Request, bodyBytes: Int)?
+    private var waiting = CircularBuffer<Request>()
+    /// False once the last request is known: what else the peer sends is dropped.
+    private var takesRequests = true
+    private var inputEnded = false
+    private var sawEndInRead = false
+    private var lingeringReads = 0
+
+    init(limits: AdminLimits) {
+        self.limits = limits
+    }
+
+    /// Whether bytes of the peer are welcome now.
+    var isReading: Bool { phase != .answering }
+
+    /// Whether the answer being made is the connection's last.
+    var isLastAnswer: Bool { !takesRequests && waiting.isEmpty }
+
+    // MARK: What the peer sends
+
+    mutating func headArrived(_ request: Request) -> Action {
+        guard takesRequests else { return .none }
+        // A problem that ends the connection need not wait for the rest of the request.
+        if case .problem = request.route, !request.keepsAlive { return take(request) }
+        incoming = (request, 0)
+        if phase == .idle { enter(.arriving) }
+        return .none
+    }
+
+    mutating func bodyArrived(bytes: Int) -> Action {
+        guard let (request, before) = incoming else { return .none }
+        incoming = (request, before + bytes)
+        return before + bytes > limits.maxBodyBytes ? refuse(.bodyTooLarge) : .none
+    }
+
+    mutating func endArrived() -> Action {
+        sawEndInRead = true
+        guard let (request, _) = incoming else { return .none }
+        return take(request)
+    }
+
+    /// The bytes of one read have been told, as far as they made anything.
+    mutating func readCompleted() -> Action {
+        if phase == .idle, !sawEndInRead { enter(.arriving) }
+        sawEndInRead = false
+        if phase == .lingering { lingeringReads += 1 }
+        return lingeringReads > limits.maxLingeringReads ? close() : .none
+    }
+
+    /// The peer will send nothing more, and may still read.
+    mutating func inputClosed() -> Action {
+        inputEnded = true
+        takesRequests = false
+        incoming = nil
+        return phase == .answering ? .none : close()
+    }
+
+    // MARK: What else happens
+
+    /// Answers with a problem, after what is owed already, and ends.
+    mutating func refuse(_ problem: Problem) -> Action {
+        guard takesRequests else { return .none }
+        let wantsBody = incoming?.request.wantsBody ?? true
+        return take(Request(route: .problem(problem), wantsBody: wantsBody, keepsAlive: false))
+    }
+
+    /// The answer is in the socket.
+    mutating func answered() -> Action {
+        guard phase == .answering else { return .none }
+        if let next = waiting.popFirst() {
+            enter(.answering)
+            return .answer(next)
+        }
+        if takesRequests {
+            enter(incoming == nil ? .idle : .arriving)
+            return .none
+        }
+        if inputEnded { return close() }
+        enter(.lingering)
+        return .linger
+    }
+
+    /// The phase has lasted as long as it may.
+    mutating func timedOut() -> Action {
+        phase == .arriving ? refuse(.requestTimeout) : close()
+    }
+
+    /// The server stops: requests that are whole are answered, then the connection ends.
+    mutating func drain() -> Action {
+        takesRequests = false
+        incoming = nil
+        return phase == .idle || phase == .arriving ? close() : .none
+    }
+
+    /// How long the phase may last.
+    var timeout: TimeAmount? {
+        switch phase {
+        case .idle: limits.idleTimeout
+        case .arriving: limits.requestTimeout
+        case .answering: limits.answerTimeout
+        case .lingering: limits.lingerTimeout
+        case .closed: nil
+        }
+    }
+
+    // MARK: -
+
+    private mutating func take(_ request: Request) -> Action {
+        incoming = nil
+        if !request.keepsAlive { takesRequests = false }
+        if phase == .answering {
+            waiting.append(request)
+            if waiting.count >= limits.maxPipelinedRequests { takesRequests = false }
+            return .none
+        }
+        enter(.answering)
+        return .answer(request)
+    }
+
+    private mutating func close() -> Action {
+        guard phase != .closed else { return .none }
+        takesRequests = false
+        waiting.removeAll()
+        enter(.closed)
+        return .close
+    }
+
+    private mutating func enter(_ phase: Phase) {
+        self.phase = phase
+        step += 1
+    }
+}

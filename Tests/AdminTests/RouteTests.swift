@@ -1,0 +1,125 @@
+import Admin
+import Testing
+
+@Suite struct RouteTests {
+    @Test func `Health says ok, and nothing more`() async throws {
+        try await withServer { port in
+            let reply = try RawClient(port: port).get("/healthz")
+            #expect(reply.status == 200 && reply.body == "ok")
+            #expect(reply.fields["content-type"] == "text/plain; charset=utf-8")
+        }
+    }
+
+    @Test(arguments: [(true, 200, "ready"), (false, 503, "not ready")])
+    func `Readiness says what it is told`(isReady: Bool, status: Int, body: String) async throws {
+        try await withServer(isReady: { isReady }) { port in
+            let reply = try RawClient(port: port).get("/readyz")
+            #expect(reply.status == status && reply.body == body)
+        }
+    }
+
+    @Test func `Metrics are written by each source in turn, anew at each scrape`() async throws {
+        let scrapes = Counter()
+        let sources: [MetricsSource] = [
+            { $0.gauge("first", "First.", scrapes.next()) },
+            { $0.gauge("second", "Second.", 7) },
+        ]
+        try await withServer(sources: sources) { port in
+            let client = try RawClient(port: port)
+            for scrape in 1...2 {
+                let reply = try client.get("/metrics")
+                #expect(reply.status == 200)
+                #expect(reply.fields["content-type"] == "text/plain; version=0.0.4; charset=utf-8")
+                #expect(
+                    reply.body == """
+                        # HELP first First.
+                        # TYPE first gauge
+                        first \(scrape)
+                        # HELP second Second.
+                        # TYPE second gauge
+                        second 7
+
+                        """)
+            }
+        }
+    }
+
+    @Test func `Many scrapes at once are each answered in full`() async throws {
+        let source: MetricsSource = { writer in
+            writer.family("rows", .gauge, "Rows.", labels: ["row"]) { rows in
+                for row in 0..<2_000 { rows.add(["\(row)"], row) }
+            }
+        }
+        try await withServer(sources: [source]) { port in
+            let clients = try (0..<20).map { _ in try RawClient(port: port) }
+            for client in clients { try client.send("GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n") }
+            for client in clients { #expect(try client.reply().body.hasSuffix("rows{row=\"1999\"} 1999\n")) }
+        }
+    }
+
+    @Test func `The page may load its own style sheet and nothing else`() async throws {
+        let page = homePage(version: "1.2.3", rpcAddress: "<127.0.0.1:7070>")
+        try await withServer(page: page) { port in
+            let client = try RawClient(port: port)
+            let reply = try client.get("/")
+            #expect(reply.status == 200 && reply.fields["content-type"] == "text/html; charset=utf-8")
+            #expect(reply.fields["content-security-policy"]?.hasPrefix("default-src 'none'; style-src 'self';") == true)
+            #expect(reply.body.contains("1.2.3") && reply.body.contains("&lt;127.0.0.1:7070&gt;"))
+            #expect(!reply.body.contains("//") && !reply.body.contains("<script"))
+            for path in ["/healthz", "/readyz", "/metrics", "/style.css"] {
+                #expect(reply.body.contains("href=\"\(path)\""))
+                #expect(try client.get(path).status == 200)
+            }
+            #expect(try client.get("/style.css").fields["content-type"] == "text/css; charset=utf-8")
+        }
+    }
+
+    @Test(arguments: ["/", "/healthz", "/metrics", "/nothing"])
+    func `Every answer carries the fields that keep it safe`(path: String) async throws {
+        try await withServer { port in
+            let fields = try RawClient(port: port).get(path).fields
+            #expect(fields["x-content-type-options"] == "nosniff")
+            #expect(fields["cache-control"] == "no-store")
+            #expect(fields["referrer-policy"] == "no-referrer")
+            #expect(fields["date"]?.wholeMatch(of: /\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT/) != nil)
+        }
+    }
+
+    @Test(arguments: ["/", "/healthz", "/readyz", "/metrics", "/nothing"])
+    func `HEAD is answered as GET is, without the body`(path: String) async throws {
+        try await withServer(sources: [{ $0.gauge("one", "One.", 1) }]) { port in
+            let client = try RawClient(port: port)
+            let head = try client.get(path, method: "HEAD")
+            let get = try client.get(path)
+            #expect(head.status == get.status && head.body.isEmpty && !get.body.isEmpty)
+            #expect(head.fields["content-length"] == String(get.body.utf8.count))
+            #expect(head.fields["content-type"] == get.fields["content-type"])
+        }
+    }
+
+    @Test func `An unknown path is told where to go`() async throws {
+        try await withServer { port in
+            let reply = try RawClient(port: port).get("/metrics/")
+            #expect(reply.status == 404)
+            for path in ["/healthz", "/readyz", "/metrics"] { #expect(reply.body.contains(path)) }
+        }
+    }
+
+    @Test(arguments: ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"])
+    func `Other methods are told which are allowed`(method: String) async throws {
+        try await withServer { port in
+            let client = try RawClient(port: port)
+            let reply = try client.get("/metrics", method: method)
+            #expect(reply.status == 405 && reply.fields["allow"] == "GET, HEAD")
+            #expect(try client.get("/healthz").body == "ok")
+        }
+    }
+
+    @Test(arguments: ["/healthz?verbose=1", "http://here/healthz", "HTTP://here:9090/healthz?x"])
+    func `The path is found in every form of target`(target: String) async throws {
+        try await withServer { port in
+            let reply = try RawClient(port: port).get(target)
+            #expect(reply.body == "ok")
+        }
+    }
+}
