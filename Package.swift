@@ -11,12 +11,18 @@ let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
 let package = Package(
     name: "agentkeeper",
+    products: [
+        .executable(name: "agentkeeper", targets: ["Daemon"])
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     ],
     targets: [
         // The system's C libraries.
@@ -44,6 +50,13 @@ let package = Package(
         .target(
             name: "Admin",
             dependencies: ["Coordination", nioCore, nioPosix, nioHTTP1],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "Daemon",
+            dependencies: [
+                "Services", "Admin", "RPC", "HTTP2", "Coordination", nioCore, nioPosix, logging,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: strict),
 
         .testTarget(name: "CoordinationTests", dependencies: ["Coordination"], swiftSettings: strict),

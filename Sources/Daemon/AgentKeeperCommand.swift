@@ -1,0 +1,102 @@
+// The command line: flags, their environment variables, and what a stranger reads in `--help`.
+
+import ArgumentParser
+import Logging
+
+@main
+struct AgentKeeperCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "agentkeeper",
+        abstract: "A coordination daemon for AI agents, over gRPC.",
+        discussion: """
+            Agents register and are watched over, find each other, take leases with fencing tokens on tasks, \
+            elect leaders, ask whether they may call a tool, share a queue of tasks, and watch events. Any \
+            gRPC client can talk to it; the schema is in protos/ and in the server's reflection.
+
+            State is kept in memory and is gone when the daemon stops.
+
+            Every flag has an environment variable: AGENTKEEPER_ and the flag's name in capitals, as in \
+            AGENTKEEPER_METRICS_ADDR. A flag wins over its variable. SIGTERM and SIGINT end the daemon \
+            gracefully. The exit status is 0 then, 64 for a wrong flag, and 1 for anything else.
+
+            Source and documentation: see the README.
+            """,
+        version: "agentkeeper \(version)")
+
+    @OptionGroup(title: "Listeners") var listeners: ListenerOptions
+    @OptionGroup(title: "State") var state: StateOptions
+    @OptionGroup(title: "Log") var log: LogOptions
+
+    func run() async throws {
+        let settings: Settings
+        do {
+            settings = try Settings(listeners, state, log, environment: Environment())
+        } catch {
+            throw ValidationError(error.message)
+        }
+        do {
+            try await Daemon(settings).run()
+        } catch let error as StartFailure {
+            settings.logger.critical("\(error.message)")
+            throw ExitCode.failure
+        }
+    }
+}
+
+struct ListenerOptions: ParsableArguments {
+    @Option(
+        name: .customLong("addr"),
+        help: ArgumentHelp(
+            "Where gRPC is served: cleartext HTTP/2 with prior knowledge. \":7070\" is every interface, port 0 any free port. (default: 127.0.0.1:7070)",
+            valueName: "host:port"))
+    var address: String?
+
+    @Option(
+        name: .customLong("metrics-addr"),
+        help: ArgumentHelp(
+            "Where /healthz, /readyz, /metrics and the page are served; \"off\" for nowhere. If the default is taken, the daemon runs without it. (default: 127.0.0.1:9090)",
+            valueName: "host:port"))
+    var metricsAddress: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Event loops; each is a thread. (default: the number of cores, 4 at the most)", valueName: "n"))
+    var threads: String?
+
+    @Option(help: ArgumentHelp("gRPC connections at once. (default: 10000)", valueName: "n"))
+    var maxConnections: String?
+}
+
+struct StateOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Events that are kept for watchers that resume. (default: 10000)", valueName: "n"))
+    var eventHistory: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "How long dead agents are kept, for example 90s, 30m or 24h. (default: 24h)", valueName: "time"))
+    var deadAgentRetention: String?
+
+    @Option(help: ArgumentHelp("How many dead agents are kept at the most. (default: 100000)", valueName: "n"))
+    var maxDeadAgents: String?
+
+    @Option(help: ArgumentHelp("How long finished tasks are kept. (default: 24h)", valueName: "time"))
+    var finishedTaskRetention: String?
+
+    @Option(help: ArgumentHelp("How many finished tasks are kept at the most. (default: 100000)", valueName: "n"))
+    var maxFinishedTasks: String?
+
+    @Option(help: .hidden)
+    var dataDir: String?
+}
+
+struct LogOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "trace, debug, info, notice, warning, error or critical. (default: info)", valueName: "level"))
+    var logLevel: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "text, or json: one object a line. Both on standard error. (default: text)", valueName: "format"))
+    var logFormat: String?
+}

@@ -1,0 +1,206 @@
+// The daemon's life: put together, opened, run until a signal, and taken down in order.
+
+import Admin
+import Coordination
+import Dispatch
+import Glibc
+import HTTP2
+import Logging
+import NIOCore
+import NIOPosix
+import RPC
+import Services
+import Synchronization
+
+/// The daemon can't start; the message is for the operator.
+struct StartFailure: Error {
+    let message: String
+}
+
+struct Daemon {
+    private let settings: Settings
+
+    /// How often what is due is looked for, in milliseconds: well under the 500 by which an expiry may
+    /// be late.
+    private static let tickMilliseconds: Int64 = 100
+
+    init(_ settings: Settings) {
+        self.settings = settings
+    }
+
+    func run() async throws {
+        let logger = settings.logger
+        let signals = Signals()
+        raiseFileDescriptorLimit()
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
+        let machine = Machine(limits: settings.limits, tokensStartAbove: Self.firstToken())
+        let coordinator = Coordinator(machine: machine)
+        let services = AgentKeeperServices(coordinator: coordinator, group: group)
+        let server = Server(methods: services.methods, limits: settings.rpcLimits, group: group)
+        let isReady = Readiness()
+
+        let admin = try await startAdmin(
+            group, isReady,
+            [
+                buildMetrics(version: version, nghttp2Version: nghttp2Version),
+                coreMetrics { coordinator.read(at: Clock.now()) { $0.counts } },
+                rpcMetrics(server),
+                watchMetrics(services.watches, coordinator),
+                processMetrics,
+            ])
+        let ticker = group.next().scheduleRepeatedTask(
+            initialDelay: .milliseconds(Self.tickMilliseconds), delay: .milliseconds(Self.tickMilliseconds)
+        ) { _ in coordinator.advance(to: Clock.now()) }
+
+        let address = try await listen(settings.address, flag: "--addr") { host, port in
+            try await server.start(host: host, port: port)
+        }
+        isReady.set(true)
+        logger.info("gRPC is served", metadata: ["addr": "\(display(address))", "threads": "\(settings.threads)"])
+        if let admin {
+            logger.info("metrics and health are served", metadata: ["addr": "\(display(admin.address))"])
+        }
+        logger.info("state is in memory: it is gone when the daemon stops", metadata: ["version": "\(version)"])
+        if !address.isLoopback {
+            logger.warning(
+                "the gRPC port is open beyond this machine, without TLS and authentication: whoever reaches it may do everything",
+                metadata: ["addr": "\(display(address))"])
+        }
+
+        let signal = await signals.next()
+        logger.info("stopping: finishing the calls under way", metadata: ["signal": "\(signal)"])
+        isReady.set(false)
+        services.health.setServing(false)
+        await server.drain()
+        await admin?.server.stop()
+        ticker.cancel()
+        logger.info("stopped")
+    }
+
+    /// Tokens must not run backwards over a restart that forgot everything: they start from the wall
+    /// clock in milliseconds since 1970, times 2^10, which stays below 2^53 for two centuries, so that
+    /// JSON and JavaScript keep a token exact.
+    private static func firstToken() -> FencingToken {
+        let milliseconds = max(0, Clock.now().wall.nanoseconds / 1_000_000)
+        return FencingToken(UInt64(milliseconds) << 10)
+    }
+
+    // MARK: Listeners
+
+    private func startAdmin(
+        _ group: MultiThreadedEventLoopGroup, _ isReady: Readiness, _ sources: [MetricsSource]
+    ) async throws -> (server: AdminServer, address: SocketAddress)? {
+        guard let wanted = settings.metricsAddress else { return nil }
+        let server = AdminServer(
+            group: group, sources: sources, isReady: { isReady.value },
+            page: homePage(version: version, rpcAddress: settings.address.description))
+        do {
+            let address = try await listen(wanted, flag: "--metrics-addr") { host, port in
+                try await server.start(host: host, port: port)
+            }
+            if !address.isLoopback {
+                settings.logger.warning(
+                    "the metrics port is open beyond this machine", metadata: ["addr": "\(display(address))"])
+            }
+            return (server, address)
+        } catch let failure as StartFailure where !settings.metricsAddressWasAskedFor {
+            settings.logger.warning("\(failure.message); going on without metrics and health")
+            return nil
+        }
+    }
+
+    /// Opens a port, or says in one line why not. An empty host is every interface, IPv6 included where
+    /// the system has it.
+    private func listen(
+        _ address: ListenAddress, flag: String, _ open: (String, Int) async throws -> SocketAddress
+    ) async throws -> SocketAddress {
+        do {
+            guard address.host.isEmpty else { return try await open(address.host, address.port) }
+            do {
+                return try await open("::", address.port)
+            } catch let error as IOError where error.errnoCode == EAFNOSUPPORT || error.errnoCode == EADDRNOTAVAIL {
+                return try await open("0.0.0.0", address.port)
+            }
+        } catch let error as IOError {
+            let reason =
+                switch error.errnoCode {
+                case EADDRINUSE: "another program listens there"
+                case EADDRNOTAVAIL: "this machine has no such address"
+                case EACCES: "no permission for this port"
+                default: String(cString: strerror(error.errnoCode))
+                }
+            throw StartFailure(message: "can't listen on \(address): \(reason); \(flag) chooses another address")
+        } catch {
+            throw StartFailure(message: "can't listen on \(address): \(error); \(flag) chooses another address")
+        }
+    }
+
+    private func display(_ address: SocketAddress) -> String {
+        guard let ip = address.ipAddress, let port = address.port else { return "\(address)" }
+        return ip.contains(":") ? "[\(ip)]:\(port)" : "\(ip):\(port)"
+    }
+
+    /// Each connection is a file descriptor, and the usual soft limit of 1 024 is meant for programs that
+    /// use select(2).
+    private func raiseFileDescriptorLimit() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) != 0 {
+            settings.logger.warning(
+                "can't raise the limit of open files", metadata: ["reason": "\(String(cString: strerror(errno)))"])
+        }
+    }
+}
+
+extension SocketAddress {
+    fileprivate var isLoopback: Bool {
+        guard let ip = ipAddress else { return true }
+        return ip.hasPrefix("127.") || ip == "::1" || ip.hasPrefix("::ffff:127.")
+    }
+}
+
+/// Whether the daemon takes calls, for `/readyz`.
+final class Readiness: Sendable {
+    private let flag = Atomic<Bool>(false)
+
+    var value: Bool { flag.load(ordering: .relaxed) }
+    func set(_ value: Bool) { flag.store(value, ordering: .relaxed) }
+}
+
+/// SIGTERM and SIGINT. The first asks for a graceful end; a second one, of somebody who is in a hurry,
+/// ends the process at once.
+private struct Signals {
+    private let stream: AsyncStream<String>
+    private let sources: [any DispatchSourceSignal]
+
+    init() {
+        let (stream, continuation) = AsyncStream.makeStream(of: String.self)
+        self.stream = stream
+        let received = Atomic<Int>(0)
+        let counter = SignalCounter(received)
+        sources = [(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT")].map { number, name in
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler {
+                if counter.next() > 1 { _exit(128 + number) }
+                continuation.yield(name)
+            }
+            source.resume()
+            return source
+        }
+    }
+
+    func next() async -> String {
+        for await name in stream { return name }
+        return "none"
+    }
+}
+
+private final class SignalCounter: Sendable {
+    private let count: Atomic<Int>
+
+    init(_ count: consuming Atomic<Int>) { self.count = count }
+
+    func next() -> Int { count.add(1, ordering: .relaxed).newValue }
+}
