@@ -1,0 +1,41 @@
+# What can be done here. Each target installs what it lacks (.ci/setup), so each works all by itself from a fresh clone.
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test bench protos check-protos format
+
+# One file that needs nothing of Swift on the machine where it runs. Exclusive access to memory is checked by the
+# compiler, and at run time in debug builds, so in all Swift tests; in the release it would be a tenth of a call's cost.
+BUILD := swift build -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked
+
+help:            ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
+
+build:           ## the release binary, .build/release/agentkeeper
+	.ci/setup build
+	$(BUILD) --product agentkeeper
+
+run: build       ## build and serve; flags in ARGS, as in make run ARGS=--addr=:7070
+	.build/release/agentkeeper $(ARGS)
+
+test: build      ## everything that CI checks
+	.ci/setup test
+	$(MAKE) check-protos
+	swift format lint --strict --recursive Package.swift Sources Tests
+	AGENTKEEPER_PYTHON=$(CURDIR)/.venv/bin/python PATH="$$PATH:$(CURDIR)/.venv/bin" swift test
+	.venv/bin/python -m pytest -q Tests/WireTests
+	.venv/bin/python -m pytest -q Tests/ContractTests
+
+bench: build     ## speed, beside nghttpd
+	.ci/setup bench
+	Tests/Bench/bench $(ARGS)
+
+protos:          ## renew Sources/CMessages after a change in protos/
+	.ci/setup test
+	protos/generate Sources/CMessages
+
+check-protos:    ## is Sources/CMessages what protos/ makes?
+	protos/generate .build/CMessages
+	diff -r -x module.modulemap .build/CMessages Sources/CMessages
+
+format:          ## lay out the Swift sources
+	swift format --in-place --recursive Package.swift Sources Tests
