@@ -18,6 +18,9 @@ package final class Server: Sendable {
     /// How often the connections of a loop are looked after.
     private static let sweepSeconds: Int64 = 5
 
+    /// How long a client without calls may take to answer the ping that ends its connection.
+    private static let idleGraceNanoseconds: Int64 = 500_000_000
+
     /// A loop and what is confined to it.
     private struct Loop: @unchecked Sendable {
         let eventLoop: any EventLoop
@@ -74,16 +77,13 @@ package final class Server: Sendable {
 
     private func accept(_ channel: any Channel) throws {
         let loop = loop(of: channel.eventLoop)
-        let connection = ServerConnection(
-            limits: limits, http2: http2, methods: methods, resources: loop.resources)
-        try channel.pipeline.syncOperations.addHandler(connection)
         let count = openConnections.add(1, ordering: .relaxed).newValue
         channel.closeFuture.whenComplete { [self] _ in openConnections.subtract(1, ordering: .relaxed) }
-        if count > limits.maxConnections || draining.load(ordering: .relaxed) {
-            loop.resources.statistics.add(.refusedConnections)
-            let bound = NIOLoopBound(connection, eventLoop: channel.eventLoop)
-            channel.eventLoop.execute { bound.value.refuse() }
-        }
+        let isRefused = count > limits.maxConnections || draining.load(ordering: .relaxed)
+        if isRefused { loop.resources.statistics.add(.refusedConnections) }
+        let connection = ServerConnection(
+            limits: limits, http2: http2, methods: methods, resources: loop.resources, isRefused: isRefused)
+        try channel.pipeline.syncOperations.addHandler(connection)
     }
 
     private func loop(of eventLoop: any EventLoop) -> Loop {
@@ -101,8 +101,15 @@ package final class Server: Sendable {
         let channel = listener.withLock { $0 }
         try? await channel?.close().get()  // Closed already is closed.
         await forEachConnection { $0.drain() }
-        let deadline = MonotonicClock.now() + limits.drainSeconds * 1_000_000_000
-        while openConnections.load(ordering: .relaxed) > 0, MonotonicClock.now() < deadline {
+        let start = MonotonicClock.now()
+        var patient = true
+        while openConnections.load(ordering: .relaxed) > 0 {
+            let waited = MonotonicClock.now() - start
+            if waited > limits.drainSeconds * 1_000_000_000 { break }
+            if patient, waited > Self.idleGraceNanoseconds {
+                patient = false
+                await forEachConnection { $0.abortIfIdle() }
+            }
             try? await Task.sleep(for: .milliseconds(10))  // Cancelled: give up waiting, close.
             if Task.isCancelled { break }
         }

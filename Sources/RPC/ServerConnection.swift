@@ -48,11 +48,14 @@ final class ServerConnection: ChannelDuplexHandler {
     private var speaksHTTP2 = false
     private var pingedAt: Int64?
     private var draining = false
+    /// One connection too many: it is told so, and closed, as soon as it is there.
+    private let isRefused: Bool
 
-    init(limits: RPCLimits, http2: HTTP2Limits, methods: MethodTable, resources: LoopResources) {
+    init(limits: RPCLimits, http2: HTTP2Limits, methods: MethodTable, resources: LoopResources, isRefused: Bool) {
         self.limits = limits
         self.methods = methods
         self.resources = resources
+        self.isRefused = isRefused
         maxHeaderListBytes = http2.maxHeaderListBytes
         windowStepBytes = min(65_536, Int(http2.streamWindowBytes) / 4)
         openedAt = resources.refreshClock()
@@ -70,13 +73,19 @@ final class ServerConnection: ChannelDuplexHandler {
         resources.statistics.add(.acceptedConnections)
     }
 
+    /// Comes to every connection, to one too that was closed before it was active.
     func handlerRemoved(context: ChannelHandlerContext) {
-        // The context holds its handler: let go of each other.
+        closing = true
+        resources.statistics.add(.openConnections, -1)
+        resources.connections[ObjectIdentifier(self)] = nil
+        // The session keeps its delegate, this object, alive, and the context its handler.
+        session = nil
         self.context = nil
     }
 
+    /// Our SETTINGS wait for the client's first bytes: these may be HTTP/1, which is answered as such.
     func channelActive(context: ChannelHandlerContext) {
-        flush()
+        if isRefused { refuse() }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -130,10 +139,6 @@ final class ServerConnection: ChannelDuplexHandler {
     func channelInactive(context: ChannelHandlerContext) {
         closing = true
         endAllCalls()
-        resources.statistics.add(.openConnections, -1)
-        resources.connections[ObjectIdentifier(self)] = nil
-        // The session keeps its delegate, this object, alive.
-        session = nil
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -240,10 +245,17 @@ final class ServerConnection: ChannelDuplexHandler {
     func drain() {
         guard !draining, !closing else { return }
         draining = true
+        // Nobody has said a word: a probe, which is owed nothing.
+        guard heardAnything else { return close() }
         session.announceShutdown()
         session.ping()
         forEachCall { $0.drain() }
         flush()
+    }
+
+    /// Ends a connection without calls, whose client does not answer the ping of `drain`.
+    func abortIfIdle() {
+        if !closing, session.openStreams == 0 { abort() }
     }
 
     /// Ends the connection as it is.
@@ -255,8 +267,7 @@ final class ServerConnection: ChannelDuplexHandler {
     }
 
     /// Refuses the connection, with a GOAWAY that says why.
-    func refuse() {
-        guard !closing else { return }
+    private func refuse() {
         session.terminate(.enhanceYourCalm)
         flush()
         close()

@@ -30,7 +30,8 @@ struct LifetimeTests {
         let resources = LoopResources(statistics: CallStatistics(methodCount: Echo.all.count))
         let isFreed = try isFreed { _ in
             ServerConnection(
-                limits: RPCLimits(), http2: HTTP2Limits(), methods: MethodTable(Echo.all), resources: resources)
+                limits: RPCLimits(), http2: HTTP2Limits(), methods: MethodTable(Echo.all), resources: resources,
+                isRefused: false)
         }
         #expect(isFreed)
     }
