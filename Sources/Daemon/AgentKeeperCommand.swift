@@ -16,8 +16,9 @@ struct AgentKeeperCommand: AsyncParsableCommand {
             State is kept in memory and is gone when the daemon stops.
 
             Every flag has an environment variable: AGENTKEEPER_ and the flag's name in capitals, as in \
-            AGENTKEEPER_METRICS_ADDR. A flag wins over its variable. SIGTERM and SIGINT end the daemon \
-            gracefully. The exit status is 0 then, 64 for a wrong flag, and 1 for anything else.
+            AGENTKEEPER_METRICS_ADDR. A flag wins over its variable. SIGTERM, SIGINT and SIGHUP end the daemon \
+            gracefully within 5 seconds, and another one after a second at once. The exit status is 0 after a \
+            graceful end, 64 for a wrong flag, and 1 for anything else.
 
             Source and documentation: see the README.
             """,

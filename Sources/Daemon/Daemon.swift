@@ -24,12 +24,16 @@ struct Daemon {
     /// be late.
     private static let tickMilliseconds: Int64 = 100
 
+    /// Files that are no gRPC connection: the listeners, the metrics' connections, the event loops.
+    private static let otherFiles = 512
+
     init(_ settings: Settings) {
         self.settings = settings
     }
 
     func run() async throws {
         let logger = settings.logger
+        fillStandardStreams()
         let signals = Signals()
         raiseFileDescriptorLimit()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
@@ -130,6 +134,9 @@ struct Daemon {
                 default: String(cString: strerror(error.errnoCode))
                 }
             throw StartFailure(message: "can't listen on \(address): \(reason); \(flag) chooses another address")
+        } catch is SocketAddressError.UnknownHost {
+            throw StartFailure(
+                message: "can't listen on \(address): there is no such host; \(flag) chooses another address")
         } catch {
             throw StartFailure(message: "can't listen on \(address): \(error); \(flag) chooses another address")
         }
@@ -140,11 +147,27 @@ struct Daemon {
         return ip.contains(":") ? "[\(ip)]:\(port)" : "\(ip):\(port)"
     }
 
+    /// A standard stream that was closed would be taken by the next file that is opened, and log lines
+    /// written into a socket.
+    private func fillStandardStreams() {
+        for stream in STDIN_FILENO...STDERR_FILENO where fcntl(stream, F_GETFD) == -1 {
+            // The lowest free number is what open(2) gives.
+            _ = open("/dev/null", O_RDWR)
+        }
+    }
+
     /// Each connection is a file descriptor, and the usual soft limit of 1 024 is meant for programs that
     /// use select(2).
     private func raiseFileDescriptorLimit() {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        if limit.rlim_max < settings.rpcLimits.maxConnections + Self.otherFiles {
+            settings.logger.warning(
+                "the limit of open files is below what --max-connections needs",
+                metadata: [
+                    "limit": "\(limit.rlim_max)", "max_connections": "\(settings.rpcLimits.maxConnections)",
+                ])
+        }
         limit.rlim_cur = limit.rlim_max
         if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) != 0 {
             settings.logger.warning(
@@ -168,8 +191,9 @@ final class Readiness: Sendable {
     func set(_ value: Bool) { flag.store(value, ordering: .relaxed) }
 }
 
-/// SIGTERM and SIGINT. The first asks for a graceful end; a second one, of somebody who is in a hurry,
-/// ends the process at once.
+/// SIGTERM, SIGINT, and SIGHUP, which a closed terminal sends. The first asks for a graceful end. A later
+/// one, of somebody who is in a hurry, ends the process at once; but wrappers send a signal twice, so for
+/// a second another one means the same.
 private struct Signals {
     private let stream: AsyncStream<String>
     private let sources: [any DispatchSourceSignal]
@@ -177,13 +201,12 @@ private struct Signals {
     init() {
         let (stream, continuation) = AsyncStream.makeStream(of: String.self)
         self.stream = stream
-        let received = Atomic<Int>(0)
-        let counter = SignalCounter(received)
-        sources = [(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT")].map { number, name in
+        let first = FirstSignal()
+        sources = [(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT"), (SIGHUP, "SIGHUP")].map { number, name in
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler {
-                if counter.next() > 1 { _exit(128 + number) }
+                if first.isLongAgo() { _exit(128 + number) }
                 continuation.yield(name)
             }
             source.resume()
@@ -197,10 +220,16 @@ private struct Signals {
     }
 }
 
-private final class SignalCounter: Sendable {
-    private let count: Atomic<Int>
+/// When the first signal came.
+private final class FirstSignal: Sendable {
+    private static let patienceNanoseconds: Int64 = 1_000_000_000
 
-    init(_ count: consuming Atomic<Int>) { self.count = count }
+    private let time = Atomic<Int64>(0)
 
-    func next() -> Int { count.add(1, ordering: .relaxed).newValue }
+    /// Whether the first came more than a second ago; false for the first itself.
+    func isLongAgo() -> Bool {
+        let now = MonotonicClock.now()
+        let first = time.compareExchange(expected: 0, desired: now, ordering: .relaxed)
+        return !first.exchanged && now - first.original > Self.patienceNanoseconds
+    }
 }

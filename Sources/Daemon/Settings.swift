@@ -29,7 +29,12 @@ struct Settings {
         let source = Source(environment: environment)
         address = try source.value("addr", listeners.address, ListenAddress.init) ?? .defaultRPC
         let metrics = try source.value("metrics-addr", listeners.metricsAddress) { text throws(Problem) in
-            text == "off" ? MetricsAddress.off : .at(try ListenAddress(text))
+            if text == "off" { return MetricsAddress.off }
+            do throws(Problem) {
+                return .at(try ListenAddress(text))
+            } catch {
+                throw Problem(message: "\(error.message); or \"off\" for none")
+            }
         }
         metricsAddressWasAskedFor = metrics != nil
         switch metrics {
@@ -56,10 +61,8 @@ struct Settings {
         if let count = try source.value("max-finished-tasks", state.maxFinishedTasks, count(0...100_000_000)) {
             limits.maxFinishedTasks = count
         }
-        if try source.value("data-dir", state.dataDir, { $0 }) != nil {
-            throw Problem(
-                message:
-                    "--data-dir: this version keeps its state in memory alone and can't store it; leave the flag out")
+        _ = try source.value("data-dir", state.dataDir) { (_: String) throws(Problem) -> String in
+            throw Problem(message: "this version keeps its state in memory alone and can't store it; leave it out")
         }
         let level = try source.value("log-level", log.logLevel) { text throws(Problem) in
             guard let level = Logger.Level(rawValue: text) else {
@@ -96,7 +99,6 @@ struct Settings {
             do throws(Problem) {
                 return try parse(text)
             } catch {
-                if error.message.hasPrefix("--") { throw error }
                 throw Problem(message: "\(given == nil ? variable : "--" + flag): \(error.message)")
             }
         }
@@ -126,10 +128,13 @@ struct ListenAddress: CustomStringConvertible {
     }
 
     init(_ text: String) throws(Settings.Problem) {
-        guard let colon = text.lastIndex(of: ":") else {
+        let isAddress = !text.contains("://") && !text.contains(where: \.isWhitespace)
+        guard isAddress, let colon = text.lastIndex(of: ":") else {
             throw Settings.Problem(message: "must be HOST:PORT, such as 127.0.0.1:7070, found \(quoted(text))")
         }
         var host = text[..<colon]
+        // The way that others write every interface.
+        if host == "*" { host = "" }
         if host.hasPrefix("["), host.hasSuffix("]") {
             host = host.dropFirst().dropLast()
         } else if host.contains(":") {
