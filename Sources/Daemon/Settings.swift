@@ -141,7 +141,9 @@ struct ListenAddress: CustomStringConvertible {
             throw Settings.Problem(
                 message: "an IPv6 address goes in brackets, such as [::1]:7070, found \(quoted(text))")
         }
-        guard let port = UInt16(text[text.index(after: colon)...]) else {
+        let digits = text[text.index(after: colon)...]
+        guard let port = UInt16(digits), digits.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }), text.prefix(2) != "[]"
+        else {
             throw Settings.Problem(message: "the port must be a number from 0 to 65535, found \(quoted(text))")
         }
         self.init(host: String(host), port: Int(port))

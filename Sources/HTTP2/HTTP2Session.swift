@@ -36,7 +36,8 @@ package final class HTTP2Session {
     /// The stream whose header block is arriving, and the block's size so far.
     private var headerStream: Unmanaged<AnyObject>?
     private var headerBytes = 0
-    private var calmDownSent = false
+    /// Whether the peer was told to calm down, and the session is ending for it.
+    package private(set) var calmDownSent = false
 
     /// Streams that are open now.
     package private(set) var openStreams = 0

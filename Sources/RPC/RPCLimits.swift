@@ -12,6 +12,10 @@ package struct RPCLimits: Sendable {
     /// what waits here waits once for each slow reader.
     package var maxBufferedResponseBytes = 65_536
 
+    /// What one connection's answers may have ready to send, in bytes. A peer that opens no windows would
+    /// otherwise hold a message of 4 MiB on each of its streams.
+    package var maxBufferedConnectionResponseBytes = 64 << 20
+
     /// Connections at once. Each costs about 10 KiB when idle.
     package var maxConnections = 10_000
 
@@ -19,7 +23,8 @@ package struct RPCLimits: Sendable {
     package var prefaceTimeoutSeconds: Int64 = 10
 
     /// How long a request may take from its headers to its end, in seconds: a slow body holds a stream
-    /// and a buffer. Calls that stream their requests are exempt.
+    /// and a buffer. Calls that stream their requests are exempt. An answer that its client has not taken
+    /// for as long is given up, too.
     package var requestTimeoutSeconds: Int64 = 60
 
     /// A silent connection with calls open is pinged this often, in seconds, and closed when the ping

@@ -58,6 +58,10 @@ package final class Server: Sendable {
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 1)
+            // What waits in a channel waits once for each slow reader.
+            .childChannelOption(.writeBufferWaterMark, value: .init(low: 8_192, high: 16_384))
+            // A client that lost its power with no call open would be kept for ever.
+            .childChannelOption(.socketOption(.so_keepalive), value: 1)
             .childChannelInitializer { [self] channel in
                 channel.eventLoop.makeCompletedFuture { try accept(channel) }
             }

@@ -54,6 +54,11 @@ package final class ServerCall {
     private var isPlainHTTP = false
     private var trailers: Trailers?
     private var wantsToKnowWritable = false
+    /// Whether the call is in the connection's list of those that wait for room.
+    var awaitsRoom = false
+    /// Whether the call was counted as begun: one whose headers never ended well was not.
+    private var isCounted = false
+    private var finishedAt: Int64 = 0
 
     private enum Trailers {
         case ok
@@ -113,9 +118,12 @@ package final class ServerCall {
     package var isOpen: Bool { phase == .executing }
     /// Whether the call may send more now; if not, `onWritable` runs when it may.
     package var isWritable: Bool {
-        if outbound.count < connection.limits.maxBufferedResponseBytes { return true }
-        wantsToKnowWritable = true
-        return false
+        guard let connection else { return false }
+        guard outbound.count < connection.limits.maxBufferedResponseBytes else {
+            wantsToKnowWritable = true
+            return false
+        }
+        return connection.hasRoomToAnswer || connection.awaitRoom(self)
     }
 
     /// A way to the call from any thread.
@@ -132,13 +140,24 @@ package final class ServerCall {
     /// call ends with RESOURCE_EXHAUSTED instead.
     package func send(byteCount: Int, _ write: (UnsafeMutableRawPointer) -> Void) {
         guard phase == .executing else { return }
+        guard connection.hasRoomToAnswer else {
+            interrupt(.cancelled)
+            finish(
+                Status(
+                    .resourceExhausted,
+                    "the answers that wait on this connection have \(connection.bufferedResponseBytes) bytes: read them"
+                ))
+            return
+        }
         guard byteCount <= connection.limits.maxMessageBytes else {
+            interrupt(.cancelled)
             finish(
                 Status(
                     .resourceExhausted,
                     "the answer would have \(byteCount) bytes, \(connection.limits.maxMessageBytes) at the most"))
             return
         }
+        let before = outbound.count
         if repliesWithGzip, byteCount >= Self.worthCompressing {
             var message = ByteQueue()
             write(message.extend(by: byteCount))
@@ -150,6 +169,7 @@ package final class ServerCall {
             appendPrefix(compressed: 0, length: byteCount)
             write(outbound.extend(by: byteCount))
         }
+        connection.bufferedResponseBytes += outbound.count - before
         if !headersSent { submitHeaders() }
         resumeBody()
         connection.scheduleFlush()
@@ -250,6 +270,7 @@ package final class ServerCall {
         if count > 0 {
             buffer.baseAddress!.copyMemory(from: outbound.bytes.baseAddress!, byteCount: count)
             outbound.removeFirst(count)
+            connection.answered(count)
         }
         if wantsToKnowWritable, outbound.count < connection.limits.maxBufferedResponseBytes / 2 {
             wantsToKnowWritable = false
@@ -291,7 +312,8 @@ package final class ServerCall {
     }
 
     func headersEnded(kind: HeaderBlockKind, tooLarge: Bool) {
-        guard kind == .initial else { return }
+        guard kind == .initial, phase == .receiving else { return }
+        isCounted = true
         resources.statistics.callBegan(head.method)
         guard head.isPost else {
             return answerPlainly("405", "gRPC calls are POST requests.\n", [HeaderField(name: "allow", value: "POST")])
@@ -327,6 +349,7 @@ package final class ServerCall {
         if let open = connection.methods.methods[index].open {
             phase = .executing
             open(self)
+            if connection.draining { drain() }
         }
     }
 
@@ -334,6 +357,7 @@ package final class ServerCall {
         guard phase == .receiving || phase == .executing else { return }
         guard !remoteEnded else { return }
         guard connection.mayBuffer(bytes.count) else {
+            interrupt(.cancelled)
             return finish(
                 Status(
                     .resourceExhausted,
@@ -416,6 +440,10 @@ package final class ServerCall {
             guard !reader.hasRest else { return finish(Self.notOneMessage) }
             phase = .executing
             handle(self, bytes)
+            // The bytes were the handler's for the call alone: one that waits must not keep them.
+            reader.reset()
+            updateBudget(0)
+            if connection.draining { drain() }
         case .incomplete:
             finish(reader.hasRest ? Status(.internal, "the message is cut off") : Self.notOneMessage)
         case .failed(let status):
@@ -439,6 +467,7 @@ package final class ServerCall {
         // The answer to HEAD has no body, only the headers of one (RFC 9110, 9.3.2).
         if !head.isHead {
             text.utf8.withContiguousStorageIfAvailable { outbound.append(UnsafeRawBufferPointer($0)) }
+            connection.bufferedResponseBytes += outbound.count
         }
         connection.session.submitResponse(id, fields, hasBody: !head.isHead, stream: self)
         connection.scheduleFlush()
@@ -454,8 +483,10 @@ package final class ServerCall {
             self.deadlineTimer = nil
         }
         if handlers != nil { handlers = nil }
-        resources.statistics.callEnded(
-            head.method, status.code, nanoseconds: resources.refreshClock() &- arrivedAt)
+        finishedAt = resources.refreshClock()
+        if isCounted {
+            resources.statistics.callEnded(head.method, status.code, nanoseconds: finishedAt &- arrivedAt)
+        }
     }
 
     /// Tells the handler, once, that the call is lost to it.
@@ -481,6 +512,11 @@ package final class ServerCall {
 
     /// Whether the request has been arriving since before `time`, and is of a kind that should not.
     func isSlow(since time: Int64) -> Bool { phase == .receiving && arrivedAt < time }
+
+    /// Whether the answer has been waiting for the client to take it since before `time`.
+    func isStuck(since time: Int64) -> Bool { phase == .finished && finishedAt < time }
+
+    func giveUpAnswer() { connection.session.reset(id, .cancel) }
 
     func timeOutRequest() {
         finish(Status(.deadlineExceeded, "the request took too long to arrive"))
@@ -512,6 +548,8 @@ package final class ServerCall {
         }
         phase = .closed
         updateBudget(0)
+        connection.answered(outbound.count)
+        outbound.reset(keeping: 4_096)
         if let onDelivery {
             self.onDelivery = nil
             onDelivery(false)
@@ -539,6 +577,8 @@ package final class ServerCall {
         isPlainHTTP = false
         trailers = nil
         wantsToKnowWritable = false
+        awaitsRoom = false
+        isCounted = false
     }
 }
 

@@ -29,6 +29,8 @@ final class ServerConnection: ChannelDuplexHandler {
     /// The calls of this connection, in the order in which they came, newest first.
     private var calls: ServerCall?
     var bufferedRequestBytes = 0
+    var bufferedResponseBytes = 0
+    private var awaitingRoom: [ServerCall] = []
 
     private var withDeadline: [ServerCall] = []
     private var writable: [ServerCall] = []
@@ -47,7 +49,10 @@ final class ServerConnection: ChannelDuplexHandler {
     private var heardAnything = false
     private var speaksHTTP2 = false
     private var pingedAt: Int64?
-    private var draining = false
+    /// When the connection had nothing left to do but to hand over what is written.
+    private var endsAt: Int64?
+    private var countedAbuse = false
+    private(set) var draining = false
     /// One connection too many: it is told so, and closed, as soon as it is there.
     private let isRefused: Bool
 
@@ -101,6 +106,10 @@ final class ServerConnection: ChannelDuplexHandler {
             heardAnything = true
             do throws(HTTP2Session.Failure) {
                 try session.receive(bytes, now: heardAt)
+                if session.calmDownSent, !countedAbuse {
+                    countedAbuse = true
+                    resources.statistics.add(.abusiveConnections)
+                }
             } catch {
                 resources.statistics.add(.abusiveConnections)
                 session.terminate(error.code)
@@ -189,7 +198,8 @@ final class ServerConnection: ChannelDuplexHandler {
         defer { isFlushing = false }
         // Writing may find the peer gone, which ends everything here.
         while !closing, isWritable {
-            resources.writeBuffer.clear()
+            // Where the last write still waits in the channel, a small new buffer, not one as large again.
+            resources.writeBuffer.clear(minimumCapacity: 1_024)
             do throws(HTTP2Session.Failure) {
                 try session.send { bytes in
                     resources.writeBuffer.writeBytes(bytes)
@@ -213,9 +223,18 @@ final class ServerConnection: ChannelDuplexHandler {
         }
         resources.recycleRetired()
         guard !closing else { return }
-        if session.isFinished || (draining && session.openStreams == 0 && !session.wantsToSend && refusedNewStreams) {
-            close()
-        }
+        let isDrained = draining && refusedNewStreams && session.openStreams == 0 && !session.wantsToSend
+        if session.isFinished || isDrained { closeWhenWritten() }
+    }
+
+    /// Closes when what was written has left: closing at once would throw it away.
+    private func closeWhenWritten() {
+        guard endsAt == nil else { return }
+        endsAt = resources.now
+        let written = eventLoop.makePromise(of: Void.self)
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        written.futureResult.whenComplete { _ in bound.value.close() }
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
     }
 
     /// Tells those who asked whether their answer reached the operating system.
@@ -229,6 +248,33 @@ final class ServerConnection: ChannelDuplexHandler {
             for handler in handlers { handler(delivered) }
         }
         return promise
+    }
+
+    /// Whether another answer may be made ready, with all those that wait already.
+    var hasRoomToAnswer: Bool { bufferedResponseBytes <= limits.maxBufferedConnectionResponseBytes }
+
+    /// Notes a call that wants to know when there is room again.
+    ///
+    /// - Returns: false, for there is none.
+    func awaitRoom(_ call: ServerCall) -> Bool {
+        if !call.awaitsRoom {
+            call.awaitsRoom = true
+            awaitingRoom.append(call)
+        }
+        return false
+    }
+
+    /// So many bytes of answers have been taken by the session, or are not wanted any more.
+    func answered(_ count: Int) {
+        bufferedResponseBytes -= count
+        guard !awaitingRoom.isEmpty,
+            bufferedResponseBytes < limits.maxBufferedConnectionResponseBytes / 2
+        else { return }
+        for call in awaitingRoom {
+            call.awaitsRoom = false
+            writable.append(call)
+        }
+        awaitingRoom.removeAll()
     }
 
     func awaitWrite(_ handler: @escaping (Bool) -> Void) { awaitingWrite.append(handler) }
@@ -282,8 +328,11 @@ final class ServerConnection: ChannelDuplexHandler {
             if now - openedAt > limits.prefaceTimeoutSeconds * second { close() }
             return
         }
+        if let endsAt, now - endsAt > limits.keepaliveTimeoutSeconds * second { return close() }
+        let longAgo = now - limits.requestTimeoutSeconds * second
         forEachCall { call in
-            if call.isSlow(since: now - limits.requestTimeoutSeconds * second) { call.timeOutRequest() }
+            if call.isSlow(since: longAgo) { call.timeOutRequest() }
+            if call.isStuck(since: longAgo) { call.giveUpAnswer() }
         }
         if let pingedAt {
             if now - pingedAt > limits.keepaliveTimeoutSeconds * second { return close() }

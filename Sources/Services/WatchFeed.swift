@@ -143,7 +143,8 @@ final class WatchFeed: EventListener, @unchecked Sendable {
                 let bytes = packed ?? arena.packed(event)
                 packed = bytes
                 send(bytes, event.sequence, to: watcher)
-                place += 1
+                // Unless the sending ended it, and another is in its place.
+                if place < live.count, live[place] === watcher { place += 1 }
             }
         }
     }

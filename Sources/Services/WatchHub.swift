@@ -57,17 +57,19 @@ package final class WatchHub: Sendable {
             return try begin(call, filter, .withProgress, after: nil)
         }
         let start = Sequence(request.after_sequence)
-        let refusal: Refusal? = coordinator.read(at: call.moment) { machine in
+        let after: Result<Sequence, Refusal> = coordinator.read(at: call.moment) { machine in
             do throws(Refusal) {
-                _ = try machine.events(after: machine.start(start), matching: filter, limit: 0, scanning: 0)
-                return nil
+                let after = machine.start(start)
+                _ = try machine.events(after: after, matching: filter, limit: 0, scanning: 0)
+                return .success(after)
             } catch {
-                return error
+                return .failure(error)
             }
         }
-        if let refusal { throw Status(refusal) }
-        let after = coordinator.read(at: call.moment) { $0.start(start) }
-        try begin(call, filter, .withProgress, after: after)
+        switch after {
+        case .success(let after): try begin(call, filter, .withProgress, after: after)
+        case .failure(let refusal): throw Status(refusal)
+        }
     }
 
     /// The state as it is, if the group exists, then every change.

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 from messages import GET_AGENT, HEARTBEAT, OK, REGISTER, fields, frame, message, unframed
@@ -28,9 +29,9 @@ def free_port():
 
 class Daemon:
     def __init__(self):
-        self.port = free_port()
+        self.port, self.metrics_port = free_port(), free_port()
         self.log = tempfile.TemporaryFile()
-        command = [BINARY, "--addr", f"127.0.0.1:{self.port}", "--metrics-addr", f"127.0.0.1:{free_port()}"]
+        command = [BINARY, "--addr", f"127.0.0.1:{self.port}", "--metrics-addr", f"127.0.0.1:{self.metrics_port}"]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
         deadline = time.monotonic() + 10
         while True:
@@ -62,6 +63,12 @@ class Daemon:
     def resident_kib(self):
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+
+    def metric(self, series):
+        """The value of one series of /metrics, named with its labels."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as reply:
+            lines = reply.read().decode().splitlines()
+        return float(next(line for line in lines if line.startswith(series + " ")).split()[-1])
 
     def cpu_seconds(self):
         """CPU time of the threads that live, by the scheduler's nanoseconds."""

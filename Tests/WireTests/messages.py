@@ -13,6 +13,8 @@ WATCH = REGISTRY + "Watch"
 ACQUIRE = LEASES + "AcquireLease"
 RENEW = LEASES + "RenewLease"
 CLAIM = TASKS + "ClaimTask"
+CREATE_TASK = TASKS + "CreateTask"
+GET_TASK = TASKS + "GetTask"
 
 # grpc-status, https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
 OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND = range(6)

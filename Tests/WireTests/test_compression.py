@@ -11,8 +11,8 @@ import pytest
 from hyperframe.frame import WindowUpdateFrame
 
 from messages import (
-    GET_AGENT, HEARTBEAT, INTERNAL, INVALID_ARGUMENT, MAX_MESSAGE, OK, RESOURCE_EXHAUSTED, UNIMPLEMENTED, fields, frame,
-    message, unframed,
+    CLAIM, GET_AGENT, HEARTBEAT, INTERNAL, INVALID_ARGUMENT, MAX_MESSAGE, OK, RESOURCE_EXHAUSTED, UNIMPLEMENTED, fields,
+    frame, message, unframed,
 )
 
 GZIP = ("grpc-encoding", "gzip")
@@ -132,3 +132,13 @@ def test_a_message_of_four_mebibytes_may_come_compressed(daemon, wire):
     assert len(body) == MAX_MESSAGE
     assert wire.call(HEARTBEAT, zipped(body), GZIP).status == OK
     assert fields(body)[1] == [daemon.agent.encode()]
+
+
+def test_a_waiting_call_does_not_keep_its_request(daemon, wire):
+    # 100 claims of 4 KB each on the wire and of 4 MB unpacked, in a field that the daemon does not know.
+    before = daemon.resident_kib()
+    claim = zipped(message(_1=daemon.agent, _99=bytes(4_000_000)))
+    streams = [wire.open(CLAIM, claim, GZIP) for _ in range(100)]
+    assert wire.ping()
+    assert not any(wire.replies[stream].done for stream in streams)
+    assert daemon.resident_kib() - before < 48 << 10

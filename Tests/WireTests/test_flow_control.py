@@ -9,8 +9,10 @@ import tempfile
 import pytest
 from hyperframe.frame import SettingsFrame, WindowUpdateFrame
 
+from daemon import Daemon
 from messages import (
-    ACQUIRE, GET_AGENT, HEARTBEAT, OK, RENEW, RESOURCE_EXHAUSTED, WATCH, fields, frame, message, unframed,
+    ACQUIRE, CREATE_TASK, GET_AGENT, GET_TASK, HEARTBEAT, OK, RENEW, RESOURCE_EXHAUSTED, WATCH, fields, frame, message,
+    unframed,
 )
 from wire import FLOW_CONTROL_ERROR, FRAME_BYTES, PROTOCOL_ERROR, REFUSED_STREAM, Wire
 
@@ -213,3 +215,24 @@ def test_a_dribble_of_window_costs_bounded_memory(daemon, large):
         wire.send(*(WindowUpdateFrame(stream, 1) for stream in streams))
         assert wire.read_until(lambda: all(len(wire.replies[stream].body) == 2 for stream in streams))
         assert daemon.resident_kib() - before < UNREAD_KIB
+
+
+def test_answers_that_nobody_takes_are_bounded_for_a_connection():
+    # 200 answers of 3 MB for a peer that reads the socket and opens no window of a stream: 600 MB, were they all kept.
+    daemon = Daemon()
+    try:
+        with Wire(daemon.port) as wire:
+            stream = wire.open(CREATE_TASK, end=False)
+            assert wire.send_body(stream, frame(message(_1="large", _2=bytes(3_000_000))))
+            wire.send(WindowUpdateFrame(0, WIDEST - 65_535), WindowUpdateFrame(stream, 4_000_000))
+            task = fields(fields(unframed(wire.reply(stream).body)[0])[1][0])[1][0]
+        before = daemon.resident_kib()
+        with Wire(daemon.port, settings={INITIAL_WINDOW: 0}) as wire:
+            streams = [wire.open(GET_TASK, frame(message(_1=task))) for _ in range(200)]
+            assert wire.ping()
+            assert daemon.resident_kib() - before < 160 << 10
+            refused = [stream for stream in streams if wire.replies[stream].status == RESOURCE_EXHAUSTED]
+            assert 100 < len(refused) < 200, "the first are answered, the others told to read"
+        daemon.serves()
+    finally:
+        daemon.stop()

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from hyperframe.frame import SettingsFrame
+from hyperframe.frame import PingFrame, SettingsFrame
 
 from daemon import Daemon
 from messages import CLAIM, HEARTBEAT, OK, UNAVAILABLE, WATCH, frame, message
@@ -230,3 +230,23 @@ def test_a_beginning_that_never_ends_is_given_up(daemon, unfinished):
             pass
         except TimeoutError:
             pytest.fail(f"half a preface was borne for {HANDSHAKE_SECONDS} s")
+
+
+def test_a_call_that_would_wait_is_told_when_it_comes_while_the_daemon_stops():
+    daemon = Daemon()
+    try:
+        with Wire(daemon.port) as wire:
+            take, held = wire.take, []
+            # The ping that follows the first GOAWAY is answered late, as by a client that is far away.
+            wire.take = lambda each: held.append(each) if isinstance(each, PingFrame) else take(each)
+            first = wire.open(CLAIM, frame(message(_1=daemon.agent)))
+            wire.send(PingFrame(0, b"are you?"))
+            wire.read_until(lambda: held)
+            held.clear()
+            daemon.terminate()
+            wire.read_until(lambda: wire.replies[first].done and held)
+            late = [wire.open(CLAIM, frame(message(_1=daemon.agent))), wire.open(WATCH, frame(b""))]
+            wire.read_until(lambda: all(wire.replies[stream].done for stream in late))
+            assert [wire.replies[stream].status for stream in [first, *late]] == [UNAVAILABLE] * 3
+    finally:
+        daemon.stop()
