@@ -33,12 +33,8 @@ package struct ClientOptions: Sendable {
 
     package var userAgent = "grpc-swift-nghttp2/\(nghttp2Version)"
 
-    /// What the server may ask of us. Resets are the client's own business: calls that are given up.
-    package var http2: HTTP2Limits = {
-        var limits = HTTP2Limits()
-        limits.glitches.provokedResetCost = 0
-        return limits
-    }()
+    /// What the server may ask of us.
+    package var http2 = HTTP2Limits()
 
     package init() {}
 }

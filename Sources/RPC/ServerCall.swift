@@ -49,7 +49,6 @@ package final class ServerCall {
     private var remoteEnded = false
     private var headersSent = false
     private var bodyPaused = false
-    private var localEnded = false
     /// The answer is plain HTTP, without trailers.
     private var isPlainHTTP = false
     private var trailers: Trailers?
@@ -158,17 +157,7 @@ package final class ServerCall {
             return
         }
         let before = outbound.count
-        if repliesWithGzip, byteCount >= Self.worthCompressing {
-            var message = ByteQueue()
-            write(message.extend(by: byteCount))
-            var compressed = ByteQueue()
-            Gzip.compress(message.bytes, into: &compressed)
-            appendPrefix(compressed: 1, length: compressed.count)
-            outbound.append(compressed.bytes)
-        } else {
-            appendPrefix(compressed: 0, length: byteCount)
-            write(outbound.extend(by: byteCount))
-        }
+        outbound.appendMessage(byteCount: byteCount, gzip: repliesWithGzip, write)
         connection.bufferedResponseBytes += outbound.count - before
         if !headersSent { submitHeaders() }
         resumeBody()
@@ -188,7 +177,6 @@ package final class ServerCall {
         connection.scheduleFlush()
         if !headersSent, outbound.isEmpty {
             // Trailers-only: one block of headers that is the whole answer.
-            localEnded = false
             connection.session.submitResponse(
                 id, Self.trailersOnly(status, metadata), hasBody: false, stream: self)
             return
@@ -214,9 +202,6 @@ package final class ServerCall {
 
     // MARK: Sending
 
-    /// Below this many bytes gzip costs more than it saves.
-    private static let worthCompressing = 512
-
     private static let headers = PreparedHeaders([
         (":status", "200"), ("content-type", "application/grpc"),
     ])
@@ -235,12 +220,6 @@ package final class ServerCall {
         headersSent = true
         connection.session.submitResponse(
             id, repliesWithGzip ? Self.gzipHeaders : Self.headers, hasBody: true, stream: self)
-    }
-
-    private func appendPrefix(compressed: UInt8, length: Int) {
-        let prefix = outbound.extend(by: MessageReader.prefixBytes)
-        prefix.storeBytes(of: compressed, as: UInt8.self)
-        prefix.storeBytes(of: UInt32(length).bigEndian, toByteOffset: 1, as: UInt32.self)
     }
 
     private func resumeBody() {
@@ -531,7 +510,6 @@ package final class ServerCall {
 
     /// The frame that ends our side is on its way out.
     func lastFrameSent() {
-        localEnded = true
         // The client need not send the rest of a request that is answered (RFC 9113, 8.1).
         if !remoteEnded { connection.session.reset(id, .noError) }
         if let onDelivery {
@@ -573,7 +551,6 @@ package final class ServerCall {
         remoteEnded = false
         headersSent = false
         bodyPaused = false
-        localEnded = false
         isPlainHTTP = false
         trailers = nil
         wantsToKnowWritable = false
