@@ -11,6 +11,7 @@ let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
 let package = Package(
@@ -36,12 +37,12 @@ let package = Package(
 
         .target(
             name: "Coordination",
-            dependencies: [.product(name: "DequeModule", package: "swift-collections")],
+            dependencies: [deque],
             swiftSettings: strict),
         .target(name: "HTTP2", dependencies: ["CNghttp2"], swiftSettings: strict),
         .target(
             name: "RPC",
-            dependencies: ["HTTP2", "CMessages", "CProtobufC", "CZlib", nioCore, nioPosix],
+            dependencies: ["HTTP2", "CMessages", "CProtobufC", "CZlib", nioCore, nioPosix, deque],
             swiftSettings: strict),
         .target(
             name: "Services",

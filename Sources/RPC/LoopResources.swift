@@ -1,8 +1,10 @@
 // What the connections of one event loop share: memory, counters, the clock's last reading.
 
+import DequeModule
 import Glibc
 import HTTP2
 import NIOCore
+import Synchronization
 
 /// The daemon's monotonic clock.
 package enum MonotonicClock {
@@ -32,8 +34,15 @@ package final class LoopResources {
     private var retiredCalls: [ServerCall] = []
     var connections: [ObjectIdentifier: ServerConnection] = [:]
 
-    init(statistics: CallStatistics) {
+    /// Calls whose answers wait, the smallest number first.
+    private var held: Deque<(call: ServerCall, ticket: UInt64)> = []
+    /// Whether there are any: read by whoever releases them.
+    let holdsAnswers = Atomic<Bool>(false)
+    let released: ReleasedAnswers
+
+    init(statistics: CallStatistics, released: ReleasedAnswers = ReleasedAnswers()) {
         self.statistics = statistics
+        self.released = released
         idleCalls.reserveCapacity(Self.maxIdleCalls)
     }
 
@@ -55,6 +64,24 @@ package final class LoopResources {
         return try body(arena)
     }
 
+    /// Keeps a call's answer back until its number is released.
+    func hold(_ call: ServerCall, until ticket: UInt64) {
+        held.append((call, ticket))
+        holdsAnswers.store(true, ordering: .sequentiallyConsistent)
+        // The number may have been released just before anybody could see that it is waited for.
+        if released.number >= ticket { releaseAnswers() }
+    }
+
+    /// Lets go what has been released.
+    func releaseAnswers() {
+        let number = released.number
+        while let first = held.first, first.ticket <= number {
+            held.removeFirst()
+            first.call.release(first.ticket)
+        }
+        if held.isEmpty { holdsAnswers.store(false, ordering: .sequentiallyConsistent) }
+    }
+
     func makeCall() -> ServerCall {
         idleCalls.popLast() ?? ServerCall()
     }
@@ -72,4 +99,12 @@ package final class LoopResources {
             idleCalls.append(call)
         }
     }
+}
+
+/// Up to which number answers may leave, for all event loops of a server.
+final class ReleasedAnswers: Sendable {
+    private let atomic = Atomic<UInt64>(0)
+
+    var number: UInt64 { atomic.load(ordering: .sequentiallyConsistent) }
+    func set(_ number: UInt64) { atomic.store(number, ordering: .sequentiallyConsistent) }
 }
