@@ -30,6 +30,7 @@ let package = Package(
         .systemLibrary(name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
         .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         // What protoc-c makes of protos/; never edited, renewed by `make protos`.
@@ -39,10 +40,16 @@ let package = Package(
             name: "Coordination",
             dependencies: [deque],
             swiftSettings: strict),
+        .target(
+            name: "Journal",
+            dependencies: ["Coordination", "CSQLite", "CZlib", deque],
+            swiftSettings: strict),
         .target(name: "HTTP2", dependencies: ["CNghttp2"], swiftSettings: strict),
         .target(
             name: "RPC",
-            dependencies: ["HTTP2", "CMessages", "CProtobufC", "CZlib", nioCore, nioPosix, deque],
+            dependencies: [
+                "HTTP2", "CMessages", "CProtobufC", "CZlib", nioCore, nioPosix, deque,
+            ],
             swiftSettings: strict),
         .target(
             name: "Services",
@@ -55,7 +62,7 @@ let package = Package(
         .executableTarget(
             name: "Daemon",
             dependencies: [
-                "Services", "Admin", "RPC", "HTTP2", "Coordination", nioCore, nioPosix, logging,
+                "Services", "Admin", "RPC", "HTTP2", "Journal", "Coordination", "CSodium", nioCore, nioPosix, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

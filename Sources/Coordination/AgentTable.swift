@@ -12,12 +12,14 @@ struct AgentTable: ~Copyable, Sendable {
     struct Entry: Sendable {
         let id: AgentID
         let card: AgentCard
-        /// How long it may be silent before it is UNREACHABLE, and before it is DEAD.
-        let unreachableAfter: Span
-        let deadAfter: Span
+        /// As it was given, and how much longer it may be silent.
+        let ttl: Span
+        let slack: Span
         let registeredAt: WallTime
         var lastHeartbeatAt: WallTime
         var lastHeard: Instant
+        /// The event of its registration.
+        let registeredBy: Sequence
         fileprivate(set) var status = AgentStatus.alive
         /// When it falls silent or, UNREACHABLE, when it dies. None once it is DEAD.
         var deadline: DeadlineQueue.Handle?
@@ -27,6 +29,10 @@ struct AgentTable: ~Copyable, Sendable {
         var leases = Chain<LeaseTable.Entry>()
         var waits = Chain<WaitTable.Entry>()
         var candidacies = Chain<Elections.Candidacy>()
+
+        /// How long it may be silent before it is UNREACHABLE, and before it is DEAD.
+        var unreachableAfter: Span { ttl + slack }
+        var deadAfter: Span { ttl * 2 + slack }
 
         var info: AgentInfo {
             AgentInfo(
@@ -89,6 +95,26 @@ struct AgentTable: ~Copyable, Sendable {
         return slot
     }
 
+    /// Takes in an agent that was kept over a restart, after all that registered before it.
+    mutating func restore(_ agent: Entry, status: AgentStatus, diedAt: Instant?) -> AgentSlot {
+        guard let diedAt else {
+            let slot = insert(agent)
+            if status == .unreachable { becomeUnreachable(slot) }
+            return slot
+        }
+        let slot = entries.insert(agent)
+        entries[slot].status = .dead
+        index[agent.id] = slot
+        dead.append((slot, diedAt))
+        deadBytes += agent.card.textBytes
+        return slot
+    }
+
+    /// All are there: the dead are forgotten in the order of their deaths.
+    mutating func finishRestoring() {
+        dead.sort { ($0.since, entries[$0.slot].registeredBy) < ($1.since, entries[$1.slot].registeredBy) }
+    }
+
     /// A new index, in which the living have the lowest numbers, in the same order. At a hundred
     /// registrations a second, day and night, it is due after 16 months.
     private mutating func renumber() {
@@ -130,7 +156,9 @@ struct AgentTable: ~Copyable, Sendable {
         deadBytes += entries[slot].card.textBytes
     }
 
-    mutating func forget(at now: Instant) {
+    /// Says which were forgotten: nearly always none.
+    mutating func forget(at now: Instant) -> [AgentID] {
+        var forgotten: [AgentID] = []
         while let first = dead.first,
             dead.count > limits.values.maxDeadAgents || deadBytes > limits.values.maxDeadAgentBytes
                 || now - first.since >= limits.values.deadAgentRetention
@@ -138,8 +166,10 @@ struct AgentTable: ~Copyable, Sendable {
             dead.removeFirst()
             deadBytes -= entries[first.slot].card.textBytes
             index[entries[first.slot].id] = nil
+            forgotten.append(entries[first.slot].id)
             entries.remove(first.slot)
         }
+        return forgotten
     }
 
     func find(query: String, tools: [String], limit: Int) -> [AgentInfo] {
