@@ -53,7 +53,7 @@ static struct body *bodies;
 static size_t bodyCount;
 static uint64_t startedAt, lastAt, busySince, deadline;
 static long begun, limit, done, underWay;  // runs of the script; operations; clients inside a run
-static uint32_t *latencies;                // nanoseconds, one for each operation
+static uint64_t *latencies;                // nanoseconds, one for each operation
 static size_t latencyRoom;
 static uint8_t firstReply[REPLY_BYTES];
 static size_t firstReplyCount;
@@ -102,8 +102,7 @@ void answered(struct client *client) {
     if (step->ends) {
         lastAt = nanoseconds(CLOCK_MONOTONIC);
         if ((size_t)done == latencyRoom) latencies = room(latencies, (latencyRoom += 1 << 20) * sizeof *latencies);
-        uint64_t latency = lastAt - client->startedAt;
-        latencies[done] = latency > UINT32_MAX ? UINT32_MAX : (uint32_t)latency;
+        latencies[done] = lastAt - client->startedAt;
         if (!done++) memcpy(firstReply, client->reply, firstReplyCount = client->replyCount);
         client->startedAt = lastAt;
     }
@@ -190,7 +189,7 @@ static void awaitLine(void) {
 }
 
 static int ascending(const void *left, const void *right) {
-    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
     return (a > b) - (a < b);
 }
 
@@ -200,8 +199,8 @@ static void report(void) {
     qsort(latencies, (size_t)done, sizeof *latencies, ascending);
     printf("{\"requests\": %ld, \"seconds\": %.9f, \"client_cpu_seconds\": %.9f, ", done,
            (double)(lastAt - startedAt) / 1e9, busy);
-    printf("\"p50_us\": %.1f, \"p99_us\": %.1f, \"first_reply\": \"", latencies[(done - 1) / 2] / 1e3,
-           latencies[(done - 1) * 99 / 100] / 1e3);
+    printf("\"p50_us\": %.1f, \"p99_us\": %.1f, \"first_reply\": \"", (double)latencies[(done - 1) / 2] / 1e3,
+           (double)latencies[(done - 1) * 99 / 100] / 1e3);
     for (size_t i = 0; i < firstReplyCount; i++) printf("%02x", firstReply[i]);
     puts("\"}");
     fflush(stdout);
