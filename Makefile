@@ -1,7 +1,7 @@
 # What can be done here. Each target installs what it lacks (.ci/setup), so each works all by itself from a fresh clone.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test bench protos check-protos format
+.PHONY: help build run test bench bench-calls bench-durable protos check-protos format
 
 # One file that needs nothing of Swift on the machine where it runs. Exclusive access to memory is checked by the
 # compiler, and at run time in debug builds, so in all Swift tests; in the release it would be a tenth of a call's cost.
@@ -25,9 +25,17 @@ test: build      ## everything that CI checks
 	.venv/bin/python -m pytest -q Tests/WireTests
 	.venv/bin/python -m pytest -q Tests/ContractTests
 
-bench: build     ## speed, beside nghttpd
+bench:           ## speed: both of these; flags in ARGS, as in make bench ARGS=--quick
+	$(MAKE) bench-calls
+	$(MAKE) bench-durable
+
+bench-calls: build    ## the cost of calls, beside nghttpd
 	.ci/setup bench
 	Tests/Bench/bench $(ARGS)
+
+bench-durable: build  ## durable locks, beside Redis and etcd on one disk
+	.ci/setup bench
+	Tests/Bench/durable $(ARGS)
 
 protos:          ## renew Sources/CMessages after a change in protos/
 	.ci/setup test
