@@ -7,10 +7,11 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
-from keeper import BINARY, Daemon
+from keeper import BINARY, Daemon, eventually
 
 # The file that a person reads with `sqlite3`.
 DATABASE = "agentkeeper.db"
@@ -32,10 +33,27 @@ def start(directory, *flags, **options):
     return Daemon(*fixed, *flags, **options)
 
 
+def start_in_memory(_, *flags, **options):
+    """A daemon without any directory: what these tests must find wanting."""
+    environment = {"AGENTKEEPER_DATA_DIR": ""}
+    return Daemon("--addr=127.0.0.1:PORT", "--metrics-addr=off", *flags, environment=environment, **options)
+
+
 def kill(daemon):
     """The end without warning. Returns when the process is gone, and with it its lock and its port."""
     assert daemon.process.poll() is None, f"the daemon had ended by itself:\n{daemon.output()}"
     assert daemon.stop(signal.SIGKILL) == -signal.SIGKILL
+
+
+def freeze(daemon):
+    """SIGSTOP, until every thread stands still: what is sent from then on is not read."""
+    daemon.process.send_signal(signal.SIGSTOP)
+    threads = Path(f"/proc/{daemon.process.pid}/task")
+    eventually(lambda: all(state(thread) == "T" for thread in threads.iterdir()), "the daemon stands still")
+
+
+def state(thread):
+    return (thread / "stat").read_text().rpartition(") ")[2][0]
 
 
 def run(*arguments, prefix=(), timeout=30, environment=None):

@@ -101,14 +101,18 @@ class Survivor:
                 return
             require(event is not None, f"the events ended: {self.watcher.error}")
 
-    def catch_up(self):
-        """Reads all events until now, and compares everything up to here."""
+    def follow(self):
+        """Reads all events until now."""
         self.markers += 1
         policy = dict(id="marker", subject="*", action="mark", resource=f"marker-{self.markers}")
         marker = self.told.ask(self.client, "SetPolicy", policy=policy | dict(effect=pb.POLICY_EFFECT_ALLOW))
         require(marker.done, f"not even a policy can be set: {marker}")
         self.read_on(lambda event: event and event.topic == "policy.set" and payload(event) == marker.reply.policy)
         self.world.settled()
+
+    def catch_up(self):
+        """Reads all events until now, and compares everything up to here."""
+        self.follow()
         calls, events = self.told.calls[self.compared_calls :], self.world.events[self.compared_events :]
         self.comparison.life(calls, events)
         for candidacies in self.candidacies:

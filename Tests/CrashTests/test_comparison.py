@@ -6,19 +6,16 @@ import random
 import pytest
 
 from compare import Comparison
-from keeper import Code, Daemon
+from keeper import Code
+from lives import start_in_memory
 from survivor import Survivor
 from told import End
 from world import Fault, World
 
 
-def in_memory(_, *flags, **options):
-    return Daemon("--addr=127.0.0.1:PORT", "--metrics-addr=off", *flags, **options)
-
-
 @pytest.fixture
 def survivor(directory, seed):
-    survivor = Survivor(directory, random.Random(seed), begin=in_memory)
+    survivor = Survivor(directory, random.Random(seed), begin=start_in_memory)
     yield survivor
     survivor.daemon.stop()
 
@@ -211,7 +208,7 @@ for _topic in ("agent.registered", "policy.set", "task.created", "lease.acquired
 @pytest.fixture(scope="module")
 def recorded():
     """One life under load, long enough that everything happens in it."""
-    survivor = Survivor(None, random.Random(1), begin=in_memory)
+    survivor = Survivor(None, random.Random(1), begin=start_in_memory)
     survivor.open()
     survivor.load(3_000).end()
     survivor.catch_up()

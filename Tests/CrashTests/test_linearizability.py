@@ -10,7 +10,7 @@ import pytest
 
 from keeper import Code, Daemon
 from linear import DENIED, FREE, HELD, OK, WON, Call, contradiction, inf, tokens_grow
-from lives import kill, start
+from lives import kill, start, start_in_memory
 from told import End, Told
 
 TASKS = ["red", "green", "blue"]
@@ -164,12 +164,12 @@ def test_leases_are_linearizable_over_kills(directory, seed, nth_seed, ttl):
 def test_a_daemon_that_forgets_its_leases_is_found_out(seed):
     """The planted fault that the real binary has without a data directory."""
     told, ends = Told(), []
-    daemon = Daemon("--addr=127.0.0.1:PORT", "--metrics-addr=off", environment={"AGENTKEEPER_DATA_DIR": ""})
+    daemon = start_in_memory(None)
     _, clients = clients_of(daemon, seed, told, LONG)
     for thread in run(daemon, clients, 100):
         thread.join()
     kill(daemon)
-    daemon = Daemon("--addr=127.0.0.1:PORT", "--metrics-addr=off")
+    daemon = start_in_memory(None)
     for client, agent in zip(clients, agents(daemon)):
         client.agent = agent
     for thread in run(daemon, clients, 100):

@@ -77,6 +77,14 @@ class World:
         require(agent.status == pb.AGENT_STATUS_ALIVE, "it is not alive")
         self.agents[agent.agent_id] = agent
 
+    def _agent_unreachable(self, agent, _):
+        require(self.living(agent.agent_id).status == pb.AGENT_STATUS_ALIVE, "it was not alive")
+        self.agents[agent.agent_id] = agent
+
+    def _agent_recovered(self, agent, _):
+        require(self.living(agent.agent_id).status == pb.AGENT_STATUS_UNREACHABLE, "it was not unreachable")
+        self.agents[agent.agent_id] = agent
+
     def _agent_died(self, agent, _):
         before = self.living(agent.agent_id)
         require(agent.card == before.card, "another card")
