@@ -109,8 +109,11 @@ def weakened(key):
 class Comparison:
     """One for all lives: what one of them promised, a later one must keep."""
 
-    def __init__(self, world, refusals=REFUSALS):
-        self.world, self.refusals = world, refusals
+    def __init__(self, world, no_room=()):
+        self.world = world
+        self.refusals = dict(REFUSALS)
+        for call in no_room:
+            self.refusals[call] = self.refusals.get(call, set()) | {Code.RESOURCE_EXHAUSTED}
         self.last_token = 0
         self.acknowledged = set()  # tokens that a client knows to be its own
         self.claims = {}  # (task id, claimed_at) → (token, its acknowledged end, or None if that is not known)
@@ -253,7 +256,7 @@ class Comparison:
             state = call.reply.state
             leader = self.world.leaders.get((state.group, state.term))
             require(leader == state.leader_agent_id, f"a leader that never was: {call}\n{state}")
-        elif call.call in ("RenewLease", "ReleaseLease") and call.end is End.REFUSED:
+        elif call.call in ("RenewLease", "ReleaseLease") and call.code in STALE:
             token = call.fields["token"]["value"]
             ended = token in self.world.ended or self.claim_of.get(token) in self.world.ended_claims
             require(ended, f"refused to the holder: {call}")

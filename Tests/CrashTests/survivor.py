@@ -1,6 +1,6 @@
 """One data directory, and all that was ever told about it, over as many lives of the daemon as it has."""
 
-from compare import REFUSALS, Comparison
+from compare import Comparison
 from keeper import Watcher, payload, pb, seconds
 from lives import kill, start
 from told import Told
@@ -48,11 +48,12 @@ class Candidacies:
 
 
 class Survivor:
-    def __init__(self, directory, random, workers=6, flags=(), begin=start, refusals=REFUSALS):
+    def __init__(self, directory, random, workers=6, begin=start, no_room=()):
+        """`no_room`: the calls that may be refused because the disk is full."""
         self.directory, self.random, self.begin = directory, random, begin
-        self.flags = (f"--event-history={HISTORY}", *flags)
+        self.flags = (f"--event-history={HISTORY}",)
         self.told, self.world = Told(), World()
-        self.comparison = Comparison(self.world, refusals)
+        self.comparison = Comparison(self.world, no_room)
         self.workers = [Worker(number, type(random)(random.random()), self.told) for number in range(workers)]
         self.candidacies = [Candidacies(group) for group in GROUPS]
         self.compared_calls = self.compared_events = self.markers = 0
@@ -64,12 +65,15 @@ class Survivor:
         """Starts a daemon, and compares what it says with all that was told by those before."""
         self.daemon = self.begin(self.directory, *self.flags, **options)
         self.client = self.daemon.client()
-        self.watcher = Watcher(self.client.WatchEvents(after_sequence=self.world.sequence, timeout=None))
+        self.watch()
         self.catch_up()
         if self.prober is None:
             asked = self.told.ask(self.client, "Register", card=dict(name="prober"), ttl_seconds=86_400)
             require(asked.done, f"no agent for the comparison: {asked}")
             self.prober = asked.reply.agent_id
+
+    def watch(self):
+        self.watcher = Watcher(self.client.WatchEvents(after_sequence=self.world.sequence, timeout=None))
 
     def load(self, calls):
         """All clients at once, until so many more calls were answered; they go on."""

@@ -25,6 +25,7 @@ class Worker:
     def __init__(self, number, random, told):
         self.name, self.random, self.told = f"worker-{number}", random, told
         self.made = 0
+        self.bulk = 0  # bytes that are added to the input of each task
         self.agents = []
         self.leases = []  # (task, agent, token) that it believes to hold, or has lost, or has released
         self.claims = []  # (task, agent, token)
@@ -118,7 +119,7 @@ class Worker:
     # Tasks
 
     def create_task(self):
-        fields = dict(type="work", input=self.tag("input").encode(), max_retries=self.random.randint(0, 2))
+        fields = dict(type="work", input=self.tag("input").encode() + bytes(self.bulk), max_retries=self.random.randint(0, 2))
         fields["required_tools"] = self.random.choice(([], [], ["a"], ["a", "b"]))
         self.ask("CreateTask", **fields, ttl_seconds=self.random.choice(TTLS))
 
