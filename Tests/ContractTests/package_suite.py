@@ -1,8 +1,8 @@
 """The tests of the PyPI package `agentkeeper`, unmodified, against our binary: package_suite.py DIRECTORY
 
 DIRECTORY is its unpacked source archive. The daemon runs with no flags at all, as the package's tests expect it on
-7070; so this runs inside isolated.py. With AGENTKEEPER_TEST_DATA_DIR set, it has a data directory, and so has each of those
-that the tests start by themselves.
+7070; so this runs inside isolated.py. With AGENTKEEPER_TEST_DATA_DIR set, it has a data directory, and so has each of
+those that the tests start by themselves.
 """
 
 import os
@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 from keeper import BINARY, accepts, eventually
-
 
 
 def durable(directory):

@@ -27,7 +27,7 @@ def stamp(timestamp):
 
 
 def strong_key(call):
-    """The event that a call made which was answered, as exactly as the answer allows. None: it need not have made any."""
+    """The event that an answered call made, as exactly as the answer allows. None: it need not have made any."""
     f, reply = call.fields, call.reply
     match call.call:
         case "Register":
@@ -217,7 +217,8 @@ class Comparison:
             if number in self.world.by_death:
                 continue
             if event.topic == "lease.expired" and number in self.world.early:
-                require(self.world.early[number] not in self.acknowledged, f"expired before its time:\n{event}\n{value}")
+                heard = self.world.early[number] in self.acknowledged
+                require(not heard, f"expired before its time:\n{event}\n{value}")
             if event.topic == "task.requeued":
                 _, end = self.claims.get((value.id, self.world.requeued[number]), (None, None))
                 early = end is not None and seconds(event.occurred_at) < end - ROUNDING

@@ -5,8 +5,8 @@ began before every other had ended; see whether the model gives its answer; go o
 leads nowhere. Lease and claim names are independent of each other, so each is searched by itself, which keeps it
 short. What they share is the counter of tokens: `tokens_grow` looks at that, over all of them.
 
-A call whose answer was lost (`answer` None) may have taken effect at any moment until its `returned`, or not at all. For
-one that was lost with the daemon that is the daemon's end; otherwise there is no end to it.
+A call whose answer was lost (`answer` None) may have taken effect at any moment until its `returned`, or not at all.
+For one that was lost with the daemon that is the daemon's end; otherwise there is no end to it.
 """
 
 from dataclasses import dataclass, replace
@@ -138,8 +138,8 @@ def released(lease, call, repeated):
 
 
 def contradiction(calls):
-    """None if there is such an order. Otherwise the furthest that the search came: the state of the lease, and the calls
-    of which none can have been next."""
+    """None if there is such an order. Otherwise the furthest that the search came: how many calls, the state of the
+    lease then, and the calls of which none can have been next."""
     calls = sorted(calls, key=lambda call: call.invoked)
     tokens = [call.token for call in calls if call.kind == "release"]
     repeated = {token for token in tokens if tokens.count(token) > 1}
@@ -188,8 +188,9 @@ def tokens_grow(histories):
     The first breach, or None."""
     won = [(task, call) for task, calls in histories.items() for call in calls if call.answer and call.answer[0] == WON]
     owner, begun = {}, {}
-    for task, call in sorted(((t, c) for t, calls in histories.items() for c in calls), key=lambda each: each[1].invoked):
-        begun.setdefault((task, call.agent, call.request), call.invoked)
+    for task, calls in histories.items():
+        for call in sorted(calls, key=lambda call: call.invoked):
+            begun.setdefault((task, call.agent, call.request), call.invoked)
     greatest, ended = 0, sorted(won, key=lambda each: each[1].returned)
     for task, call in sorted(won, key=lambda each: granted_after(each, begun)):
         token = call.answer[1]

@@ -143,13 +143,11 @@ class Survivor:
             tasks |= {task.id: task for task in reply.tasks}
             if not (page := reply.next_page_token):
                 break
-        running_out = {
-            id for id, task in self.world.tasks.items() if task.status in (pb.TASK_STATUS_CLAIMED, pb.TASK_STATUS_PENDING)
-        }
+        claimed = {id for id, task in self.world.tasks.items() if task.status == pb.TASK_STATUS_CLAIMED}
         require(tasks.keys() == self.world.tasks.keys(), "tasks were lost, or came from nowhere")
         for id, task in tasks.items():
             # A claim can run out between the events and this reading: the comparison after this one will tell.
-            same = task == self.world.tasks[id] or id in running_out and task.status == pb.TASK_STATUS_PENDING
+            same = task == self.world.tasks[id] or id in claimed and task.status == pb.TASK_STATUS_PENDING
             require(same, f"this task is\n{task}and should be\n{self.world.tasks[id]}")
 
     def check_policies(self):

@@ -17,8 +17,8 @@ def backup(file, directory, **options):
 
 
 def restored(copy, parent, original):
-    """A survivor on a directory that was made from a copy. The copy is a moment of the original: the first events of it,
-    and exactly the state that they give."""
+    """A survivor on a directory that was made from a copy. The copy is a moment of the original: its first events, and
+    exactly the state that they give."""
     directory = parent / copy.stem
     directory.mkdir(mode=0o700)
     copy.rename(directory / DATABASE)
@@ -166,7 +166,8 @@ def test_every_byte_of_a_crashed_directory_counts(crashed, seed):
     rng = random.Random(seed)
     files = {path: path.read_bytes() for path in crashed.directory.iterdir() if path.is_file()}
     # Bytes that are not zero: most of a file that was laid out in advance is.
-    written = {path: places for path, content in files.items() if (places := [n for n, b in enumerate(content) if b])}
+    places = {path: [n for n, byte in enumerate(content) if byte] for path, content in files.items()}
+    written = {path: found for path, found in places.items() if found}
     refusals = 0
     for _ in range(25):
         path = rng.choice(list(written))

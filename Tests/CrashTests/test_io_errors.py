@@ -1,4 +1,4 @@
-"""A disk that fails: the first error that a write or a sync meets ends the process, and nothing after it is promised."""
+"""A disk that fails: the first error that a write or a sync meets ends the process, and nothing later is promised."""
 
 import random
 import re
@@ -24,8 +24,8 @@ CALLS = 20_000
 
 
 def failing(calls, error, nth, record):
-    """Starts the daemon so that the nth of these system calls fails, once: an error that is ignored, or tried again, goes
-    unnoticed. strace is the daemon's child, so that the daemon is still ours to wait for."""
+    """Starts the daemon so that the nth of these system calls fails, once: an error that is ignored, or tried again,
+    goes unnoticed. strace is the daemon's child, so that the daemon is still ours to wait for."""
     return [
         "strace", "-D", "-f", "--seccomp-bpf", "-qq", "-ttt", "-e", "signal=none", "-o", record,
         "-e", f"trace={calls}", "-e", f"inject={calls}:error={error}:when={nth}",

@@ -1,10 +1,11 @@
-"""Histories of concurrent clients on a few leases, with and without kills in between, each checked for an order in which
-one lease would have answered so."""
+"""Histories of concurrent clients on a few leases, with and without kills in between, each checked for an order in
+which one lease would have answered so."""
 
 import random
 import threading
 import time
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 
@@ -86,8 +87,8 @@ def answer(asked):
 
 
 def histories(told, ends, ttl):
-    """Task → what was called there. `ends` are the moments at which daemons were surely gone: what had begun before was
-    done by then, or never."""
+    """Task → what was called there. `ends` are the moments at which daemons were surely gone: what had begun before
+    was done by then, or never."""
     found = defaultdict(list)
     for asked in told.calls:
         fields = asked.fields
@@ -107,9 +108,10 @@ def check(found):
     assert breach is None, breach
     for task, calls in found.items():
         stuck = contradiction(calls)
-        assert stuck is None, f"{task}: after {stuck[0]} calls the lease was {stuck[1]}, and none of these could follow:\n" + (
-            "\n".join(map(str, stuck[2]))
-        )
+        if stuck:
+            count, lease, following = stuck
+            calls = "\n".join(map(str, following))
+            pytest.fail(f"{task}: after {count} calls the lease was\n{lease}\nand none of these could follow:\n{calls}")
 
 
 def agents(daemon):
@@ -175,5 +177,67 @@ def test_a_daemon_that_forgets_its_leases_is_found_out(seed):
     for thread in run(daemon, clients, 100):
         thread.join()
     daemon.stop()
-    with pytest.raises(AssertionError):
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
         check(histories(told, ends, LONG))
+
+
+def a_second_holder(calls):
+    """Who was shown a lease that somebody holds is said to have got it, with a token above all that come later."""
+    place = next(n for n, call in enumerate(calls) if call.answer and call.answer[0] == HELD)
+    return place, replace(calls[place], answer=(WON, 1 << 52))
+
+
+def a_token_given_before(calls):
+    first = next(call for call in calls if call.answer and call.answer[0] == WON)
+    place = last(calls, lambda call: call.answer and call.answer[0] == WON and call.answer[1] > first.answer[1])
+    return place, replace(calls[place], answer=first.answer)
+
+
+def a_forgotten_acquisition(calls):
+    """It was said to have failed, and the lease was used all the same."""
+    renewed = {call.token for call in calls if call.kind == "renew" and call.answer == OK}
+    place = last(calls, lambda call: call.answer and call.answer[0] == WON and call.answer[1] in renewed)
+    return place, replace(calls[place], answer=(HELD, "somebody", calls[place].answer[1]))
+
+
+def a_stale_renewal(calls):
+    ends = {call.token: call.returned for call in calls if call.kind == "release" and call.answer == OK}
+    place = last(calls, lambda call: call.kind == "renew" and ends.get(call.token, inf) < call.invoked)
+    return place, replace(calls[place], answer=OK)
+
+
+def a_refused_holder(calls):
+    place = last(calls, lambda call: call.kind == "renew" and call.answer == OK)
+    return place, replace(calls[place], answer=DENIED)
+
+
+def a_lost_release(calls):
+    """It was said to be done, and the lease is used once more."""
+    place = last(calls, lambda call: call.kind == "release" and call.answer == OK)
+    end = calls[-1].returned
+    return len(calls), replace(calls[place], kind="renew", invoked=end + 1, returned=end + 2)
+
+
+def last(calls, which):
+    return max(place for place, call in enumerate(calls) if which(call))
+
+
+FALSIFICATIONS = [
+    a_second_holder, a_token_given_before, a_forgotten_acquisition, a_stale_renewal, a_refused_holder, a_lost_release,
+]  # fmt: skip
+
+
+def test_a_falsified_history_is_refused(seed):
+    """A history as it was is taken, and none that differs from it by one answer that cannot be."""
+    daemon, told = Daemon(), Told()
+    _, clients = clients_of(daemon, seed, told, LONG)
+    for thread in run(daemon, clients, 150):
+        thread.join()
+    assert daemon.stop() == 0
+    for calls in histories(told, [], LONG).values():
+        assert contradiction(calls) is None
+        calls.sort(key=lambda call: call.invoked)
+        for falsify in FALSIFICATIONS:
+            place, false = falsify(calls)
+            falsified = [*calls[:place], false, *calls[place + 1 :]]
+            assert contradiction(falsified) is not None, falsify.__name__

@@ -119,7 +119,8 @@ class Worker:
     # Tasks
 
     def create_task(self):
-        fields = dict(type="work", input=self.tag("input").encode() + bytes(self.bulk), max_retries=self.random.randint(0, 2))
+        fields = dict(type="work", input=self.tag("input").encode() + bytes(self.bulk))
+        fields["max_retries"] = self.random.randint(0, 2)
         fields["required_tools"] = self.random.choice(([], [], ["a"], ["a", "b"]))
         self.ask("CreateTask", **fields, ttl_seconds=self.random.choice(TTLS))
 
