@@ -161,7 +161,7 @@ def test_verify_finds_damage(crashed, damage):
 
 
 def test_every_byte_of_a_crashed_directory_counts(crashed, seed):
-    """Wherever one bit of what was written flips, either it was of no importance, and all that was acknowledged is still
+    """Wherever one bit of what was written flips: either it did not matter, and all that was acknowledged is still
     there, or the daemon says that there is damage. It never starts on less."""
     rng = random.Random(seed)
     files = {path: path.read_bytes() for path in crashed.directory.iterdir() if path.is_file()}
