@@ -24,6 +24,8 @@ test: build      ## everything that CI checks
 	AGENTKEEPER_PYTHON=$(CURDIR)/.venv/bin/python PATH="$$PATH:$(CURDIR)/.venv/bin" swift test
 	.venv/bin/python -m pytest -q Tests/WireTests
 	.venv/bin/python -m pytest -q Tests/ContractTests
+	AGENTKEEPER_TEST_DATA_DIR=1 .venv/bin/python -m pytest -q Tests/ContractTests
+	.venv/bin/python -m pytest -q Tests/CrashTests
 
 bench:           ## speed: both of these; flags in ARGS, as in make bench ARGS=--quick
 	$(MAKE) bench-calls

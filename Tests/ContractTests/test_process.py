@@ -84,10 +84,10 @@ def test_beyond_loopback_is_allowed_with_one_warning_and_loopback_needs_none(dae
     assert not accepts(daemon.port, "127.0.0.2")
 
 
-def test_the_startup_lines_say_what_listens_where_and_that_state_is_in_memory(daemon):
+def test_the_startup_lines_say_what_listens_where_and_where_state_is(daemon):
     output = daemon.output()
     assert f"127.0.0.1:{daemon.port}" in output and f"127.0.0.1:{daemon.metrics_port}" in output
-    assert "memory" in output
+    assert (daemon.directory.name if daemon.directory else "memory") in output
 
 
 def test_a_taken_port_is_one_clear_line_and_status_1():
