@@ -24,3 +24,11 @@ func error<Value>(
 
 /// A name that no other test uses.
 func unique(_ name: String) -> String { "\(name)-\(UInt64.random(in: 0...UInt64.max))" }
+
+/// Waits for the cancellation of its task, as work does that looks after it; a minute at the most.
+///
+/// - Returns: whether it was cancelled.
+func sleepUntilCancelled() async -> Bool {
+    try? await Task.sleep(for: .seconds(60))
+    return Task.isCancelled
+}

@@ -41,10 +41,7 @@ extension AgentKeeperClient {
     ///
     /// - Throws: NOT_FOUND (unknown).
     public func deregisterAgent(_ agent: AgentID, timeout: Duration? = nil) async throws(AgentKeeperError) {
-        try await core.call(Remote.deregister, timeout: timeout) { request, arena in
-            request.pointee.agent_id = arena.string(agent.rawValue)
-        } _: { _ in
-        }
+        try await core.deregister(agent, timeout: timeout)
     }
 
     /// One agent, whatever its status. Dead ones are kept for a day, unless the daemon was told otherwise.
@@ -80,6 +77,13 @@ extension AgentKeeperClient {
 }
 
 extension ClientCore {
+    func deregister(_ agent: AgentID, timeout: Duration?) async throws(AgentKeeperError) {
+        try await call(Remote.deregister, timeout: timeout) { request, arena in
+            request.pointee.agent_id = arena.string(agent.rawValue)
+        } _: { _ in
+        }
+    }
+
     func register(
         _ card: AgentCard, _ ttl: WholeSeconds, requestID: String, timeout: Duration?
     ) async throws(AgentKeeperError) -> Answer<AgentID> {

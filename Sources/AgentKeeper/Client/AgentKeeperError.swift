@@ -85,8 +85,10 @@ public enum LeaseLoss: Hashable, Sendable, CustomStringConvertible {
 
 /// Why an agent does not lead any more.
 public enum LeadershipLoss: Hashable, Sendable, CustomStringConvertible {
-    /// Another leads, or nobody: the agent's candidacy was withdrawn.
+    /// Another leads, or nobody: somebody withdrew the agent's candidacy.
     case deposed(ElectionState)
+    /// The candidacy was given up by its owner.
+    case resigned
     /// The agent is dead. With the reason.
     case agentDied(String)
     /// The daemon could not be asked for so long that it may have taken the agent for dead. With the last thing that
@@ -104,6 +106,7 @@ public enum LeadershipLoss: Hashable, Sendable, CustomStringConvertible {
             } else {
                 "nobody leads \(state.group) in term \(state.term)"
             }
+        case .resigned: "the candidacy was given up"
         case .agentDied(let message): "the agent is dead: \(message)"
         case .unreachable(let message): "the daemon could not be reached for too long: \(message)"
         case .clientClosed: "the client was closed"

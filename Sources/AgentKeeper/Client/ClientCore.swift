@@ -106,6 +106,9 @@ final class ClientCore: Sendable {
         let status = failure.status
         if status.code == .cancelled, Task.isCancelled { return .cancelled }
         if status.code == .unavailable, isClosed { return .clientClosed }
+        if let reason = failure.notSentBecause {
+            return .rpc(.unavailable, message: "no connection within the call's timeout: \(reason.message)")
+        }
         return .rpc(StatusCode(rawValue: status.code.rawValue) ?? .unknown, message: status.message)
     }
 
