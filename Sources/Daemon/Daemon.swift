@@ -39,7 +39,8 @@ struct Daemon {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
         let machine = Machine(limits: settings.limits, tokensStartAbove: Self.firstToken())
         let coordinator = Coordinator(machine: machine)
-        let services = AgentKeeperServices(coordinator: coordinator, group: group)
+        let facts = DaemonFacts(version: version, isDurable: false, startedAt: Clock.now())
+        let services = AgentKeeperServices(coordinator: coordinator, group: group, facts: facts)
         let server = Server(methods: services.methods, limits: settings.rpcLimits, group: group)
         let isReady = Readiness()
 

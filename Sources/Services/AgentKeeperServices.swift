@@ -11,11 +11,11 @@ package struct AgentKeeperServices: Sendable {
 
     private static let names = [
         RegistryService.name, LeaseService.name, ElectionService.name, EntitlementsService.name,
-        TaskService.name, WatchHub.name,
+        TaskService.name, WatchHub.name, InspectionService.name,
     ]
 
     /// - Parameter group: the event loops that the server will run on.
-    package init(coordinator: Coordinator, group: any EventLoopGroup) {
+    package init(coordinator: Coordinator, group: any EventLoopGroup, facts: DaemonFacts) {
         let context = ServiceContext(coordinator: coordinator)
         let standard = [Health.serviceName] + Reflection.serviceNames
         watches = WatchHub(coordinator: coordinator, group: group)
@@ -24,6 +24,8 @@ package struct AgentKeeperServices: Sendable {
         methods =
             RegistryService(context: context).methods + LeaseService(context: context).methods
             + ElectionService(context: context).methods + EntitlementsService(context: context).methods
-            + TaskService(context: context).methods + watches.methods + health.methods + reflection.methods
+            + TaskService(context: context).methods + watches.methods
+            + InspectionService(context: context, watches: watches, facts: facts).methods
+            + health.methods + reflection.methods
     }
 }
