@@ -66,6 +66,10 @@ struct ListenerOptions: ParsableArguments {
 
     @Option(help: ArgumentHelp("gRPC connections at once. (default: 10000)", valueName: "n"))
     var maxConnections: String?
+
+    /// For programs that start a daemon for themselves (`Parent.swift`).
+    @Flag(help: .hidden)
+    var exitWithParent = false
 }
 
 struct StateOptions: ParsableArguments {

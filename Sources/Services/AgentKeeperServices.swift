@@ -14,11 +14,13 @@ package struct AgentKeeperServices: Sendable {
         TaskService.name, WatchHub.name, InspectionService.name,
     ]
 
-    /// - Parameter group: the event loops that the server will run on.
-    package init(coordinator: Coordinator, group: any EventLoopGroup, facts: DaemonFacts) {
+    /// - Parameters:
+    ///   - group: the event loops that the server will run on.
+    ///   - history: names the history that sequence numbers are counted in; nil for one that outlives the process.
+    package init(coordinator: Coordinator, group: any EventLoopGroup, facts: DaemonFacts, history: String? = nil) {
         let context = ServiceContext(coordinator: coordinator)
         let standard = [Health.serviceName] + Reflection.serviceNames
-        watches = WatchHub(coordinator: coordinator, group: group)
+        watches = WatchHub(coordinator: coordinator, group: group, history: history)
         health = Health(services: Self.names + standard)
         let reflection = Reflection(files: schemaFiles(), services: Self.names + standard)
         methods =
