@@ -54,10 +54,17 @@ let package = Package(
             name: "Admin",
             dependencies: ["Coordination", nioCore, nioPosix, nioHTTP1],
             swiftSettings: strict),
+        // The command line as a client: all of it on the SDK.
+        .target(
+            name: "Commands",
+            dependencies: [
+                "AgentKeeper", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
         .executableTarget(
             name: "Daemon",
             dependencies: [
-                "Services", "Admin", "RPC", "HTTP2", "Coordination", "CLinux", nioCore, nioPosix, logging,
+                "Commands", "Services", "Admin", "RPC", "HTTP2", "Coordination", "CLinux", nioCore, nioPosix, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

@@ -23,6 +23,8 @@ struct AgentTable: ~Copyable, Sendable {
         var deadline: DeadlineQueue.Handle?
         /// Its number in the search index; valid until its death, as is the next.
         fileprivate(set) var document: UInt32 = 0
+        /// Counts the agents that were ever registered, from 1.
+        fileprivate(set) var serial: UInt64 = 0
         let tools: ToolSetSlot
         var leases = Chain<LeaseTable.Entry>()
         var waits = Chain<WaitTable.Entry>()
@@ -40,6 +42,8 @@ struct AgentTable: ~Copyable, Sendable {
     private var search = SearchIndex()
     private var found: [UInt32: AgentSlot] = [:]
     private var dead: Deque<(slot: AgentSlot, since: Instant)> = []
+    private(set) var order = CreationOrder<Entry>()
+    private var lastSerial: UInt64 = 0
     private(set) var aliveCount = 0
     private(set) var unreachableCount = 0
     private var livingBytes = 0
@@ -84,6 +88,9 @@ struct AgentTable: ~Copyable, Sendable {
         entries[slot].document = document
         found[document] = slot
         index[agent.id] = slot
+        lastSerial += 1
+        entries[slot].serial = lastSerial
+        order.append(slot, serial: lastSerial)
         aliveCount += 1
         livingBytes += agent.card.textBytes
         return slot
@@ -138,6 +145,7 @@ struct AgentTable: ~Copyable, Sendable {
             dead.removeFirst()
             deadBytes -= entries[first.slot].card.textBytes
             index[entries[first.slot].id] = nil
+            order.remove(serial: entries[first.slot].serial)
             entries.remove(first.slot)
         }
     }
@@ -151,7 +159,7 @@ struct AgentTable: ~Copyable, Sendable {
     }
 
     func checkInvariants() {
-        precondition(index.count == entries.count && found.count == livingCount)
+        precondition(index.count == entries.count && order.count == entries.count && found.count == livingCount)
         precondition(livingCount <= limits.values.maxAgents)
         var counts = (alive: 0, unreachable: 0, dead: 0)
         var bytes = (living: 0, dead: 0)

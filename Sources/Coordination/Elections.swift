@@ -17,9 +17,11 @@ struct Elections: ~Copyable, Sendable {
 
     struct Entry: Sendable {
         let group: GroupName
+        /// Counts the elections that were ever founded, from 1.
+        let serial: UInt64
         fileprivate(set) var term: Term
         fileprivate(set) var electedAt: WallTime?
-        fileprivate var candidates = Chain<Candidacy>()
+        fileprivate(set) var candidates = Chain<Candidacy>()
         /// The event that told of the last change.
         fileprivate(set) var changedBy = Sequence.zero
         fileprivate(set) var changedAt = WallTime(nanoseconds: 0)
@@ -33,6 +35,8 @@ struct Elections: ~Copyable, Sendable {
     private let limits: SharedLimits
     private var entries = Slab<Entry>()
     private var index: [GroupName: ElectionSlot] = [:]
+    private(set) var order = CreationOrder<Entry>()
+    private var lastSerial: UInt64 = 0
     private var empty = Chain<Entry>()
     private var emptyLinks = Links<Entry>()
     private var candidacies = Slab<Candidacy>()
@@ -78,10 +82,13 @@ struct Elections: ~Copyable, Sendable {
             forgottenTerm = max(forgottenTerm, entries[oldest].term)
             emptyLinks.remove(oldest, from: &empty)
             index[entries[oldest].group] = nil
+            order.remove(serial: entries[oldest].serial)
             entries.remove(oldest)
         }
-        let slot = entries.insert(Entry(group: group, term: forgottenTerm))
+        lastSerial += 1
+        let slot = entries.insert(Entry(group: group, serial: lastSerial, term: forgottenTerm))
         index[group] = slot
+        order.append(slot, serial: lastSerial)
         emptyLinks.append(slot, to: &empty)
         return slot
     }
@@ -125,6 +132,11 @@ struct Elections: ~Copyable, Sendable {
         entries[election].changedAt = now
     }
 
+    /// The first candidates, in the order in which they will lead.
+    func candidates(_ election: ElectionSlot, limit: Int) -> [AgentID] {
+        byElection.members(of: entries[election].candidates, limit: limit).map { candidacies[$0].agentID }
+    }
+
     /// The elections an agent stands in, by name.
     func elections(of chain: Chain<Candidacy>) -> [ElectionSlot] {
         byAgent.members(of: chain)
@@ -134,6 +146,7 @@ struct Elections: ~Copyable, Sendable {
 
     func checkInvariants() {
         precondition(index.count == entries.count && entries.count <= limits.values.maxElections)
+        precondition(order.count == entries.count)
         precondition(seats.count == candidacies.count)
         var candidates = 0
         for slot in entries.slots {

@@ -40,8 +40,9 @@ struct Daemon {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
         let machine = Machine(limits: settings.limits, tokensStartAbove: Self.firstToken())
         let coordinator = Coordinator(machine: machine)
+        let facts = DaemonFacts(version: version, isDurable: false, startedAt: Clock.now())
         let services = AgentKeeperServices(
-            coordinator: coordinator, group: group, history: Self.newHistory())
+            coordinator: coordinator, group: group, facts: facts, history: Self.newHistory())
         let server = Server(methods: services.methods, limits: settings.rpcLimits, group: group)
         let isReady = Readiness()
 
