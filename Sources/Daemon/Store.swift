@@ -18,6 +18,8 @@ struct Store: CustomStringConvertible {
     private let logger: Logger
     private let runner = RunnerBox()
     let description: String
+    /// Names the sequence of events that this directory keeps.
+    var history: String { String(journal.identity, radix: 16) }
 
     /// - Throws: when the directory can't be had, in one line.
     init(_ path: String, settings: Settings, tokensStartAbove token: FencingToken) throws(StartFailure) {

@@ -34,7 +34,8 @@ package final class Journal: @unchecked Sendable {
     private let database: Database
     private let ledger: Ledger
     private let options: Options
-    private let identity: UInt32
+    /// A random number that the directory was given when it was new.
+    package let identity: UInt32
     private let log: Mutex<LogWriter>
     /// Closed segments that are not yet in the database, the oldest first.
     private var waiting: [Segment] = []

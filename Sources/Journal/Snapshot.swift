@@ -14,6 +14,8 @@ package enum Snapshot {
         package let segments: Int
     }
 
+    package static let databaseName = Schema.fileName
+
     /// How often the daemon may move the log away under the copy before that is taken for damage.
     private static let attempts = 20
 

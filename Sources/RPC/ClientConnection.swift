@@ -216,7 +216,19 @@ final class ClientConnection: ChannelDuplexHandler {
     private func askKeepalive() {
         guard state != .closed, state != .opening, keepalive != nil else { return }
         let now = MonotonicClock.now()
-        switch keepalive!.ask(now: now, hasCalls: session.openStreams > 0) {
+        follow(keepalive!.ask(now: now, hasCalls: session.openStreams > 0), now: now)
+    }
+
+    /// A call got no answer within its deadline.
+    func callTimedOut(sentAt: Int64) {
+        guard state != .closed, state != .opening else { return }
+        let now = MonotonicClock.now()
+        guard let action = keepalive?.callTimedOut(sentAt: sentAt, now: now) else { return }
+        follow(action, now: now)
+    }
+
+    private func follow(_ action: ClientKeepalive.Action, now: Int64) {
+        switch action {
         case .ping(let time):
             session.ping()
             scheduleFlush()

@@ -58,7 +58,7 @@ def package_messages(*names):
     return {name: message(found.full_name) for file in files for name, found in file.message_types_by_name.items()}
 
 
-OUR_FILES = ("agentkeeper/v1/agentkeeper.proto", "agentkeeper/v1/watch.proto")
+OUR_FILES = tuple(f"agentkeeper/v1/{name}.proto" for name in ("agentkeeper", "watch", "inspection"))
 pb = SimpleNamespace(**package_messages(*OUR_FILES))
 for _name in OUR_FILES:
     for _enum in POOL.FindFileByName(_name).enum_types_by_name.values():
