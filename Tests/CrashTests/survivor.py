@@ -66,11 +66,11 @@ class Survivor:
         self.daemon = self.begin(self.directory, *self.flags, **options)
         self.client = self.daemon.client()
         self.watch()
-        self.catch_up()
         if self.prober is None:
             asked = self.told.ask(self.client, "Register", card=dict(name="prober"), ttl_seconds=86_400)
             require(asked.done, f"no agent for the comparison: {asked}")
             self.prober = asked.reply.agent_id
+        self.catch_up()
 
     def watch(self):
         self.watcher = Watcher(self.client.WatchEvents(after_sequence=self.world.sequence, timeout=None))

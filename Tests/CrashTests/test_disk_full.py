@@ -160,7 +160,7 @@ def test_under_load_a_disk_that_fills_and_empties_loses_nothing(disk, seed):
     calls |= {"ClaimTask", "CompleteTask", "FailTask", "Resign", "Deregister"}
     survivor = Survivor(disk.path / "data", rng, no_room=calls)
     for worker in survivor.workers:
-        worker.bulk = 100_000  # bytes that each task takes, so that what is laid out in advance is soon used up
+        worker.bulk = 20_000  # bytes that each task takes, so that what is laid out in advance is soon used up
     for _ in range(4):
         survivor.open()
         survivor.check_state()

@@ -3,7 +3,6 @@
 import signal
 import time
 
-import grpc
 import pytest
 
 from keeper import Code, Watcher, eventually, payload, pb, refused
@@ -45,16 +44,18 @@ def test_after_a_pause_longer_than_every_ttl_nobody_holds_what_he_has_lost(direc
     remaining(stopped + LONG)
     daemon.process.send_signal(signal.SIGCONT)
 
-    for call in late:
-        assert isinstance(call.exception(), grpc.RpcError)
-        assert call.exception().code() in (Code.NOT_FOUND, Code.PERMISSION_DENIED)
-    assert heartbeat.exception() and heartbeat.exception().code() == Code.NOT_FOUND
-    assert client.GetAgent(agent_id=old).agent.status == pb.AGENT_STATUS_DEAD
+    codes = [call.code() for call in late]
+    assert set(codes) <= {Code.NOT_FOUND, Code.PERMISSION_DENIED}, codes
+    # But nobody is dead for having called a daemon that could not hear: he leads on, and has his ttl to call again.
+    assert heartbeat.code() == Code.OK
+    state = client.Campaign(group="g", agent_id=new).state
+    assert (state.leader_agent_id, state.term) == (old, 1)
     won, claimed = wait.result(), next_claim.result()
     assert won.acquired and won.lease.token.value > claim.token.value > lease.token.value
     assert claimed.task.id == task.id and claimed.lease.token.value > claim.token.value
-    state = client.Campaign(group="g", agent_id=new).state
-    assert (state.leader_agent_id, state.term) == (new, 2)
+    # Now he is silent by himself.
+    eventually(lambda: client.Campaign(group="g", agent_id=new).state.leader_agent_id == new, "the silent one is dead")
+    assert client.GetAgent(agent_id=old).agent.status == pb.AGENT_STATUS_DEAD
 
     # Everything made sense in the order in which it happened, and the old holder gained nothing by what it sent.
     world = World()
