@@ -25,6 +25,8 @@ struct Store: CustomStringConvertible {
     init(_ path: String, settings: Settings, tokensStartAbove token: FencingToken) throws(StartFailure) {
         self.path = path
         logger = settings.logger
+        // The state is for the daemon's user alone, and so are SQLite's files.
+        umask(0o077)
         do throws(JournalError) {
             lock = try DirectoryLock(path: path)
             disk = PosixDisk(path: path)
@@ -48,7 +50,7 @@ struct Store: CustomStringConvertible {
             coordinator = Coordinator(
                 machine: opened.take(), resumingAt: loadedAt, stallTolerance: Daemon.stallTolerance)
         } catch {
-            throw StartFailure(message: error.message)
+            throw StartFailure(message: error.message(in: path))
         }
     }
 

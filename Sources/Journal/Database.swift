@@ -46,7 +46,7 @@ final class Database: @unchecked Sendable {
     /// The only value of the only row.
     func value(_ sql: String) throws(JournalError) -> Int64 {
         let statement = try prepare(sql)
-        guard try statement.step() else { throw .damaged("the database has no answer to \(sql)") }
+        guard try statement.step() else { throw .damaged("agentkeeper.db is damaged: there is no answer to \(sql)") }
         return statement.integer(0)
     }
 
@@ -81,7 +81,7 @@ final class Database: @unchecked Sendable {
         let extended = code ?? sqlite3_extended_errcode(handle)
         let message = String(cString: sqlite3_errmsg(handle))
         return switch extended & 0xff {
-        case SQLITE_CORRUPT, SQLITE_NOTADB: .damaged("the database is damaged: \(message)")
+        case SQLITE_CORRUPT, SQLITE_NOTADB: .damaged("agentkeeper.db is damaged: \(message)")
         default: .database(message, code: extended)
         }
     }
@@ -159,13 +159,13 @@ final class Statement: @unchecked Sendable {
             let bytes = UnsafeBufferPointer(
                 start: sqlite3_column_text(handle, column), count: Int(sqlite3_column_bytes(handle, column)))
             guard let text = String(validating: bytes, as: UTF8.self) else {
-                throw .damaged("the database has a text that is not UTF-8")
+                throw .damaged("agentkeeper.db is damaged: there is a text that is not UTF-8")
             }
             return .text(text)
         case SQLITE_BLOB:
             let count = Int(sqlite3_column_bytes(handle, column))
             return .blob([UInt8](UnsafeRawBufferPointer(start: sqlite3_column_blob(handle, column), count: count)))
-        default: throw .damaged("the database has a value of a type that was never written")
+        default: throw .damaged("agentkeeper.db is damaged: there is a value of a type that was never written")
         }
     }
 }

@@ -75,7 +75,12 @@ package final class Journal: @unchecked Sendable {
         _ disk: any Disk, limits: Limits, options: Options = Options(), identity: UInt32, start: StoredCounters,
         tokensStartAbove token: FencingToken = FencingToken(0)
     ) throws(JournalError) -> Opened {
-        let names = try onDisk { () throws(DiskError) in try disk.list() }
+        let names = try onDisk { () throws(DiskError) in
+            let names = try disk.list()
+            // What it was kept for is now: room to put the log into the database.
+            if names.contains(Ballast.fileName) { try disk.remove(Ballast.fileName) }
+            return names
+        }
         let isNew = !names.contains(Schema.fileName)
         let segments = try LogReader.segments(on: disk)
         if isNew {
@@ -99,8 +104,8 @@ package final class Journal: @unchecked Sendable {
         // The old segments are in the database. A new one is begun: nothing is ever added to what a crash left.
         let number = (segments.last ?? 0) + 1
         let first = try onDisk { () throws(DiskError) in
-            for segment in segments { try disk.remove(LogFormat.name(ofSegment: segment)) }
-            return try Self.prepareSegment(disk, number, bytes: options.firstSegmentBytes, recycling: nil)
+            for segment in segments.dropLast() { try disk.remove(LogFormat.name(ofSegment: segment)) }
+            return try Self.prepareSegment(disk, number, bytes: options.firstSegmentBytes, recycling: segments.last)
         }
         let journal = Journal(
             disk: disk, database: database, ledger: ledger, options: options, first: first, revision: reached)
@@ -219,7 +224,9 @@ package final class Journal: @unchecked Sendable {
         while try checkpoint() {}
         try database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         try onDisk { () throws(DiskError) in
-            for name in try disk.list() where LogFormat.number(ofSegment: name) != nil { try disk.remove(name) }
+            for name in try disk.list() where LogFormat.number(ofSegment: name) != nil || name == Ballast.fileName {
+                try disk.remove(name)
+            }
             try disk.syncDirectory()
         }
     }
@@ -229,13 +236,17 @@ package final class Journal: @unchecked Sendable {
     package struct Numbers: Sendable {
         package var logBytes = 0
         package var segmentBytes = 0
+        /// What can be committed without the disk having to find room for it.
+        package var preparedBytes = 0
         package var isFull = false
     }
 
     /// How far the present segment is used.
     package var numbers: Numbers {
         log.withLock {
-            Numbers(logBytes: $0.usedBytes, segmentBytes: $0.segmentBytes, isFull: $0.isFull)
+            Numbers(
+                logBytes: $0.usedBytes, segmentBytes: $0.segmentBytes, preparedBytes: $0.preparedBytes,
+                isFull: $0.isFull || $0.needsNext)
         }
     }
 }

@@ -25,6 +25,11 @@ package enum JournalError: Error, Sendable {
         }
     }
 
+    /// The same, about a directory that is named with it.
+    package func message(in directory: String) -> String {
+        if case .damaged = self { "data directory \(directory): \(message)" } else { message }
+    }
+
     /// Whether there was no room: the same may succeed when there is.
     package var isOutOfRoom: Bool {
         switch self {

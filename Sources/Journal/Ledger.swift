@@ -50,7 +50,7 @@ final class Ledger {
 
     static func daemonRow(_ database: Database) throws(JournalError) -> DaemonRow {
         let statement = try database.prepare(DaemonRow.layout.scan)
-        guard try statement.step() else { throw .damaged("the database is damaged: table daemon is empty") }
+        guard try statement.step() else { throw .damaged("agentkeeper.db is damaged: table daemon is empty") }
         return try DaemonRow(row: statement)
     }
 

@@ -48,17 +48,17 @@ struct LogReader {
                     }
                     let start = offset + LogFormat.headerBytes
                     offset += LogFormat.padded(LogFormat.headerBytes + frame.payloadBytes)
+                    if frame.first.value > reached.value + 1 {
+                        guard frame.durable > reached else { continue }
+                        throw .damaged(
+                            "\(doubt ?? name) is damaged: the changes after revision \(reached.value) "
+                                + "were on disk, and can't be read")
+                    }
                     if frame.isClock {
                         if frame.last == reached { try body(.clock(frame.moment(bytes, at: start))) }
                         continue
                     }
                     if frame.last <= reached { continue }
-                    guard frame.first.value <= reached.value + 1 else {
-                        guard frame.durable > reached else { continue }
-                        throw .damaged(
-                            "the log is damaged, \(doubt ?? name): the changes after revision \(reached.value) "
-                                + "were on disk, and can't be read")
-                    }
                     let payload = UnsafeRawBufferPointer(rebasing: bytes[start..<start + frame.payloadBytes])
                     try deliver(payload, after: reached, upTo: frame.last, name, body)
                     reached = frame.last
@@ -80,14 +80,14 @@ struct LogReader {
             do throws(ByteReader.Malformed) {
                 transaction = try Transaction(from: &reader)
             } catch {
-                throw .damaged("the log is damaged, \(name): a change after revision \(reached.value) makes no sense")
+                throw .damaged("\(name) is damaged: a change after revision \(reached.value) makes no sense")
             }
             guard transaction.revision > reached else { continue }
             try body(.transaction(transaction))
             reached = transaction.revision
         }
         guard reached == last else {
-            throw .damaged("the log is damaged, \(name): it should go to revision \(last.value), not \(reached.value)")
+            throw .damaged("\(name) is damaged: it should go to revision \(last.value), not \(reached.value)")
         }
     }
 

@@ -33,6 +33,8 @@ struct LogWriter: ~Copyable {
     /// How much of the present segment is used.
     var usedBytes: Int { offset }
     var isFull: Bool { offset >= current.bytes }
+    /// What can be written without the disk having to find room for it.
+    var preparedBytes: Int { max(0, current.bytes - offset) + (next?.bytes ?? 0) }
     var needsNext: Bool { next == nil }
     var currentNumber: UInt32 { current.number }
     var segmentBytes: Int { current.bytes }

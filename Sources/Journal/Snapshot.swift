@@ -69,9 +69,9 @@ package enum Snapshot {
     private static func checkStructure(_ database: Database) throws(JournalError) {
         let check = try database.prepare("PRAGMA integrity_check(1)")
         guard try check.step(), case .text(let answer) = try check.value(0) else {
-            throw .damaged("the database can't be checked")
+            throw .damaged("agentkeeper.db can't be checked")
         }
-        guard answer == "ok" else { throw .damaged("the database is damaged: \(answer)") }
+        guard answer == "ok" else { throw .damaged("agentkeeper.db is damaged: \(answer)") }
     }
 }
 
