@@ -45,7 +45,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Journal",
-            dependencies: ["Coordination", "CSQLite", "CZlib", deque],
+            dependencies: ["Coordination", "CLinux", "CSQLite", "CZlib", deque],
             swiftSettings: strict),
         .target(name: "HTTP2", dependencies: ["CNghttp2"], swiftSettings: strict),
         .target(

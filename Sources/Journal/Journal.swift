@@ -105,7 +105,8 @@ package final class Journal: @unchecked Sendable {
         let number = (segments.last ?? 0) + 1
         let first = try onDisk { () throws(DiskError) in
             for segment in segments.dropLast() { try disk.remove(LogFormat.name(ofSegment: segment)) }
-            return try Self.prepareSegment(disk, number, bytes: options.firstSegmentBytes, recycling: segments.last)
+            return try Self.prepareSegment(
+                disk, number, bytes: options.firstSegmentBytes, syncs: options.syncs, recycling: segments.last)
         }
         let journal = Journal(
             disk: disk, database: database, ledger: ledger, options: options, first: first, revision: reached)
@@ -189,7 +190,7 @@ package final class Journal: @unchecked Sendable {
             if needsNext {
                 let recycled = spare.popLast()
                 let segment = try Self.prepareSegment(
-                    disk, number, bytes: nextSegmentBytes, recycling: recycled?.number)
+                    disk, number, bytes: nextSegmentBytes, syncs: options.syncs, recycling: recycled?.number)
                 log.withLock { $0.setNext(segment) }
             }
             for segment in spare { try disk.remove(LogFormat.name(ofSegment: segment.number)) }
@@ -198,11 +199,11 @@ package final class Journal: @unchecked Sendable {
 
     /// A segment whose blocks have all been written.
     private static func prepareSegment(
-        _ disk: any Disk, _ number: UInt32, bytes: Int, recycling old: UInt32?
+        _ disk: any Disk, _ number: UInt32, bytes: Int, syncs: Bool, recycling old: UInt32?
     ) throws(DiskError) -> Segment {
         let name = LogFormat.name(ofSegment: number)
         if let old { try disk.rename(LogFormat.name(ofSegment: old), to: name) }
-        let file = try disk.create(name)
+        let file = try disk.createLog(name, syncs: syncs)
         var end = try file.size()
         let zeros = [UInt8](repeating: 0, count: min(bytes, 1 << 20))
         while end < bytes {
