@@ -41,6 +41,8 @@ package final class JournalRunner: ChangeWriter, Sendable {
     private static let checkpointNanoseconds: Int64 = 5_000_000_000
     /// And how much of the log, in bytes: a start after a crash has to read that.
     private static let maxWaitingBytes = 64 << 20
+    /// How old what the database says of heartbeats may be.
+    private static let heartbeatNanoseconds: Int64 = 60_000_000_000
     /// How often the clock is noted and the room looked at.
     private static let lookNanoseconds: Int64 = 1_000_000_000
     /// Kept free on the disk for what must go on, in bytes: two checkpoints of what segments grow to under load.
@@ -86,6 +88,7 @@ package final class JournalRunner: ChangeWriter, Sendable {
 
     /// Commits what is there, puts it into the database, and ends both threads. Nothing is changed any more.
     package func stop() throws(JournalError) {
+        coordinator.noteHeartbeats(at: hooks.now())
         isStopping.store(true, ordering: .sequentiallyConsistent)
         changes.signal()
         writerIsDone.wait()
@@ -213,6 +216,7 @@ package final class JournalRunner: ChangeWriter, Sendable {
         var wasBusy = false
         var checkpointedAt = Int64.min / 2
         var notedAt = Int64.min / 2
+        var heartbeatsAt = hooks.now().instant.nanoseconds
         while true {
             _ = work.wait(timeout: .now() + .milliseconds(250))
             if isStopping.load(ordering: .sequentiallyConsistent) { break }
@@ -233,6 +237,10 @@ package final class JournalRunner: ChangeWriter, Sendable {
             if now.instant.nanoseconds - notedAt >= Self.lookNanoseconds {
                 notedAt = now.instant.nanoseconds
                 noteClock(now)
+            }
+            if now.instant.nanoseconds - heartbeatsAt >= Self.heartbeatNanoseconds {
+                heartbeatsAt = now.instant.nanoseconds
+                coordinator.noteHeartbeats(at: now)
             }
         }
         archiverIsDone.signal()
