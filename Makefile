@@ -24,6 +24,7 @@ test: build      ## everything that CI checks
 	AGENTKEEPER_PYTHON=$(CURDIR)/.venv/bin/python PATH="$$PATH:$(CURDIR)/.venv/bin" swift test
 	.venv/bin/python -m pytest -q Tests/WireTests
 	.venv/bin/python -m pytest -q Tests/ContractTests
+	.venv/bin/python -m pytest -q Tests/CommandLineTests
 
 bench: build     ## speed, beside nghttpd
 	.ci/setup bench
