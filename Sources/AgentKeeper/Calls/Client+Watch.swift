@@ -263,6 +263,8 @@ private final class Watch: Sendable {
             state.withLock { state in
                 state.pending.append(.gap(EventGap(after: state.position, reason: message)))
                 state.position = 0
+                // One gap is enough, should it be another history as well.
+                state.history = nil
             }
         case .rpc(.unavailable, _), .rpc(.internal, _), .rpc(.unknown, _), .rpc(.deadlineExceeded, _),
             .rpc(.aborted, _), .rpc(.resourceExhausted, _), .rpc(.cancelled, _):
