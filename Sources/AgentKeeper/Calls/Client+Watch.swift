@@ -38,10 +38,10 @@ public struct WatchFilter: Hashable, Sendable {
 extension AgentKeeperClient {
     /// Events as they happen. When this returns, the subscription is in force: what is done from now on is seen.
     ///
-    ///     for try await element in try await keeper.watch(WatchFilter(topics: ["lease."])) {
+    ///     for try await element in try await keeper.watch(WatchFilter(topics: ["task."])) {
     ///         switch element {
     ///         case .event(let event): print(event.topic, event.sequence)
-    ///         case .gap(let gap): print("events were missed: \(gap.reason)")  // read the state anew
+    ///         case .gap(let gap): print("events were missed, read the state anew: \(gap.reason)")
     ///         case .progress: break
     ///         }
     ///     }

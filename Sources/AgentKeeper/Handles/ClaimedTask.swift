@@ -141,7 +141,8 @@ extension Agent {
     ///
     ///     for await task in agent.tasks() {
     ///         do {
-    ///             try await task.complete(try await task.whileHeld { try await scrape(task.input) })
+    ///             let output = try await task.whileHeld { try await scrape("\(task.id)", token: task.token) }
+    ///             try await task.complete(output)
     ///         } catch {
     ///             try? await task.fail("\(error)")
     ///         }
