@@ -26,6 +26,7 @@ test: build      ## everything that CI checks
 	.venv/bin/python -m pytest -q Tests/ContractTests
 	AGENTKEEPER_TEST_DATA_DIR=1 .venv/bin/python -m pytest -q Tests/ContractTests
 	.venv/bin/python -m pytest -q Tests/CrashTests
+	.venv/bin/python -m pytest -q Tests/CommandLineTests
 
 bench:           ## speed: both of these; flags in ARGS, as in make bench ARGS=--quick
 	$(MAKE) bench-calls

@@ -95,6 +95,11 @@ let package = Package(
         .testTarget(
             name: "AdminTests", dependencies: ["Admin", "Coordination", nioCore, nioPosix], swiftSettings: strict),
         .testTarget(
-            name: "AgentKeeperTests", dependencies: ["AgentKeeper", nioCore, nioPosix], swiftSettings: strict),
+            name: "AgentKeeperTests", dependencies: ["AgentKeeper", "AgentKeeperProbe", nioCore, nioPosix],
+            swiftSettings: strict),
+        // A process for them to kill, and to block.
+        .executableTarget(
+            name: "AgentKeeperProbe", dependencies: ["AgentKeeper"], path: "Tests/AgentKeeperProbe",
+            swiftSettings: strict),
     ]
 )

@@ -88,10 +88,13 @@ extension AgentKeeperClient {
         _ card: AgentCard, ttl: Duration = .seconds(30), whenDead: Agent.DeathPolicy = .giveUp
     ) async throws(AgentKeeperError) -> Agent {
         let ttl = try WholeSeconds(ttl)
-        let answer = try await core.register(card, ttl, requestID: newRequestID(), timeout: nil)
-        let life = AgentLife(
-            core: core, card: card, ttl: ttl, whenDead: whenDead, id: answer.value, provenAt: answer.firstSentAt)
-        try life.begin()
+        let life = try await Background.perform { [core] () throws(AgentKeeperError) in
+            let answer = try await core.register(card, ttl, requestID: newRequestID(), timeout: nil)
+            let life = AgentLife(
+                core: core, card: card, ttl: ttl, whenDead: whenDead, id: answer.value, provenAt: answer.firstSentAt)
+            try life.begin()
+            return life
+        }
         return Agent(life: life, client: self)
     }
 

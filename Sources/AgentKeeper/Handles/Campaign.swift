@@ -309,8 +309,10 @@ extension Agent {
     /// Makes the agent a candidate, and tells how it goes.
     ///
     ///     for await state in agent.campaign(in: "planners") {
-    ///         if case .leading(let leadership) = state {
-    ///             try? await leadership.whileLeading { try await plan(term: leadership.term) }
+    ///         switch state {
+    ///         case .waiting(let election): print("agent \(election.leader?.rawValue ?? "nobody") leads")
+    ///         case .leading(let leadership): try? await leadership.whileLeading { try await plan(term: leadership.term) }
+    ///         case .lost(let reason): print("leads no more: \(reason)")
     ///         }
     ///     }
     ///

@@ -96,7 +96,9 @@ extension Agent {
     public func acquireLease(
         on task: String, ttl: Duration = .seconds(60), waitingUpTo wait: Duration = .zero
     ) async throws(AgentKeeperError) -> Lease {
-        switch try await acquire(task, WholeSeconds(ttl), wait) {
+        let ttl = try WholeSeconds(ttl)
+        switch try await Background.perform({ () throws(AgentKeeperError) in try await self.acquire(task, ttl, wait) })
+        {
         case .success(let lease): return lease
         case .failure(let holder): throw .leaseHeld(holder.lease)
         }
@@ -106,7 +108,9 @@ extension Agent {
     public func acquireLeaseIfFree(
         on task: String, ttl: Duration = .seconds(60), waitingUpTo wait: Duration = .zero
     ) async throws(AgentKeeperError) -> Lease? {
-        switch try await acquire(task, WholeSeconds(ttl), wait) {
+        let ttl = try WholeSeconds(ttl)
+        switch try await Background.perform({ () throws(AgentKeeperError) in try await self.acquire(task, ttl, wait) })
+        {
         case .success(let lease): return lease
         case .failure: return nil
         }
