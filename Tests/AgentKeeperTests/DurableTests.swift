@@ -6,26 +6,11 @@ import Testing
 
 @Suite(
     "The SDK and a durable daemon", .timeLimit(.minutes(1)),
-    .enabled("this daemon keeps its state in memory alone") { await DurableTests.isSupported() })
+    .enabled("this daemon keeps its state in memory alone") { await isDurabilitySupported() })
 struct DurableTests {
-    private static func newDirectory() -> String {
-        NSTemporaryDirectory() + "agentkeeper-\(UInt64.random(in: 0...UInt64.max))"
-    }
-
-    static func isSupported() async -> Bool {
-        let directory = newDirectory()
-        defer { try? FileManager.default.removeItem(atPath: directory) }
-        do {
-            try await EmbeddedDaemon.start(EmbeddedOptions(dataDirectory: directory)).stop()
-            return true
-        } catch {
-            return !error.message.contains("keeps its state in memory alone")
-        }
-    }
-
     @Test("Agents, leases, policies and watches outlive a daemon that is killed and started again")
     func killed() async throws {
-        let directory = Self.newDirectory()
+        let directory = newDirectory()
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let first = try await EmbeddedDaemon.start(EmbeddedOptions(dataDirectory: directory))
         let port = try #require(Int(first.address.split(separator: ":")[1]))
@@ -53,5 +38,20 @@ struct DurableTests {
             try await agent.deregister()
             await second.stop()
         }
+    }
+}
+
+private func newDirectory() -> String {
+    NSTemporaryDirectory() + "agentkeeper-\(UInt64.random(in: 0...UInt64.max))"
+}
+
+private func isDurabilitySupported() async -> Bool {
+    let directory = newDirectory()
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    do throws(AgentKeeperError) {
+        try await EmbeddedDaemon.start(EmbeddedOptions(dataDirectory: directory)).stop()
+        return true
+    } catch {
+        return !error.message.contains("keeps its state in memory alone")
     }
 }

@@ -60,7 +60,9 @@ struct PythonTests {
             #expect(held.token == first)
             #expect(held.holder.rawValue == (try await peer.text("anna.agent_id")))
             async let waiting = ben.acquireLease(on: "task", waitingUpTo: .seconds(60))
-            while try await keeper.leaseDetails(on: "task").waiting.isEmpty { await Task.yield() }
+            while try await keeper.leaseDetails(on: "task").waiting.isEmpty {
+                try await Task.sleep(for: .milliseconds(10))
+            }
             try await peer.run("lease.release()")
             let lease = try await waiting
             #expect(lease.token > first)
