@@ -96,7 +96,7 @@ let package = Package(
             name: "AdminTests", dependencies: ["Admin", "Coordination", nioCore, nioPosix], swiftSettings: strict),
         .testTarget(
             name: "AgentKeeperTests", dependencies: ["AgentKeeper", "AgentKeeperProbe", nioCore, nioPosix],
-            swiftSettings: strict),
+            exclude: ["Support"], swiftSettings: strict),
         // A process for them to kill, and to block.
         .executableTarget(
             name: "AgentKeeperProbe", dependencies: ["AgentKeeper"], path: "Tests/AgentKeeperProbe",
