@@ -182,22 +182,25 @@ struct ClientConnectionsTests {
         }
     }
 
-    /// A port that was free a moment ago.
-    private func freePort() async throws -> Int {
-        let channel = try await ServerBootstrap(group: testGroup).bind(host: "127.0.0.1", port: 0).get()
-        let port = try #require(channel.localAddress?.port)
-        try await channel.close().get()
-        return port
+    /// A port on which nobody listens, on a loopback address of its own: on the usual one whoever asks the system for any
+    /// port may be given this one, in another test too.
+    private static let quietPort = 7_070
+
+    private static func quietHost() -> String {
+        let serial = nextHost.add(1, ordering: .relaxed).newValue
+        return "127.\(64 + Int.random(in: 0..<128)).\(Int.random(in: 0..<256)).\(1 + serial % 250)"
     }
+
+    private static let nextHost = Atomic<Int>(0)
 
     @Test("Without a server calls end with UNAVAILABLE and the reason")
     func nobodyThere() async throws {
-        let port = try await freePort()
-        let client = Client(host: "127.0.0.1", port: port, eventLoop: testGroup.next())
+        let (host, port) = (Self.quietHost(), Self.quietPort)
+        let client = Client(host: host, port: port, eventLoop: testGroup.next())
         for _ in 0..<3 {
             let status = await failure { _ = try await client.unary("/a/b", []) }
             #expect(status?.code == .unavailable)
-            #expect(status?.message.contains("127.0.0.1:\(port)") == true)
+            #expect(status?.message.contains("\(host):\(port)") == true)
             #expect(status?.message.contains("onnection refused") == true)
         }
         await client.close()
@@ -213,15 +216,15 @@ struct ClientConnectionsTests {
 
     @Test("A call that waits for a connection gets it when the server comes up")
     func waitsForReady() async throws {
-        let port = try await freePort()
-        let client = Client(host: "127.0.0.1", port: port, options: Self.impatient, eventLoop: testGroup.next())
+        let (host, port) = (Self.quietHost(), Self.quietPort)
+        let client = Client(host: host, port: port, options: Self.impatient, eventLoop: testGroup.next())
         // One failure first, so that the client is between attempts.
         _ = await failure { _ = try await client.unary("/test.Echo/Unary", [7]) }
         var options = CallOptions()
         options.waitsForReady = true
         let call = Task { [options] in try await client.unary("/test.Echo/Unary", [7], options).message }
         let server = Server(methods: Echo.all, group: testGroup)
-        _ = try await server.start(host: "127.0.0.1", port: port)
+        _ = try await server.start(host: host, port: port)
         #expect(try await call.value == [7])
         await client.close()
         await server.drain()
@@ -229,7 +232,7 @@ struct ClientConnectionsTests {
 
     @Test("A call that waits for a connection still has its deadline")
     func waitsUntilDeadline() async throws {
-        let client = Client(host: "127.0.0.1", port: try await freePort(), eventLoop: testGroup.next())
+        let client = Client(host: Self.quietHost(), port: Self.quietPort, eventLoop: testGroup.next())
         var options = CallOptions()
         options.waitsForReady = true
         options.timeout = .milliseconds(20)
@@ -357,12 +360,13 @@ struct ClientConnectionsTests {
     @Test("After a server's restart calls go on")
     func restart() async throws {
         let first = Server(methods: Echo.all, group: testGroup)
-        let port = try #require(try await first.start(host: "127.0.0.1", port: 0).port)
-        let client = Client(host: "127.0.0.1", port: port, options: Self.impatient, eventLoop: testGroup.next())
+        let (host, port) = (Self.quietHost(), Self.quietPort)
+        _ = try await first.start(host: host, port: port)
+        let client = Client(host: host, port: port, options: Self.impatient, eventLoop: testGroup.next())
         _ = try await client.unary("/test.Echo/Unary", [])
         await first.drain()
         let second = Server(methods: Echo.all, group: testGroup)
-        _ = try await second.start(host: "127.0.0.1", port: port)
+        _ = try await second.start(host: host, port: port)
         var options = CallOptions()
         options.waitsForReady = true
         #expect(try await client.unary("/test.Echo/Unary", [5], options).message == [5])
