@@ -7,7 +7,7 @@
 // happened to a record only the last is written, and the segment's file becomes the next. After a crash
 // what is left of the log is put into the database in just the same way, and then the database is loaded.
 //
-// SQLite alone was measured, and would not do: see `make bench` and the README.
+// SQLite alone was measured, and would not do: see `make bench-durable` and the note at the head of LogFormat.swift.
 //
 // Nothing here runs by itself: `JournalRunner` has the threads, a simulation takes the steps in any order.
 
