@@ -7,7 +7,8 @@
 // happened to a record only the last is written, and the segment's file becomes the next. After a crash
 // what is left of the log is put into the database in just the same way, and then the database is loaded.
 //
-// SQLite alone was measured, and would not do: see `make bench-durable` and the note at the head of LogFormat.swift.
+// SQLite alone was measured first, tuned: 64 microseconds of CPU and 160 of waiting for a commit of one change, where
+// the log takes 24 and 110, and three times as much for a commit of many when many leases are held.
 //
 // Nothing here runs by itself: `JournalRunner` has the threads, a simulation takes the steps in any order.
 
