@@ -77,12 +77,7 @@ package final class Journal: @unchecked Sendable {
         _ disk: any Disk, limits: Limits, options: Options = Options(), identity: UInt32, start: StoredCounters,
         tokensStartAbove token: FencingToken = FencingToken(0)
     ) throws(JournalError) -> Opened {
-        let names = try onDisk { () throws(DiskError) in
-            let names = try disk.list()
-            // What it was kept for is now: room to put the log into the database.
-            if names.contains(Ballast.fileName) { try disk.remove(Ballast.fileName) }
-            return names
-        }
+        let names = try onDisk { () throws(DiskError) in try disk.list() }
         let isNew = !names.contains(Schema.fileName)
         let segments = try LogReader.segments(on: disk)
         if isNew {
@@ -100,8 +95,14 @@ package final class Journal: @unchecked Sendable {
         let ledger = try Ledger(database, limits: limits)
         let reader = LogReader(disk: disk, identity: ledger.daemon.identity)
         let reached = try reader.replay(segments, after: ledger.revision, into: ledger)
-        try ledger.write()
-        let machine = try Loading.machine(from: database, limits: limits, startTokensAbove: token)
+        if names.contains(Ballast.fileName) {
+            // What it was kept for is now: room to put the log into the database.
+            try onDisk { () throws(DiskError) in try disk.remove(Ballast.fileName) }
+        }
+        // What can't be loaded is not written either: a directory that is refused stays as it was.
+        let machine = try ledger.write(inspectedBy: { () throws(JournalError) -> Machine in
+            try Loading.machine(from: database, limits: limits, startTokensAbove: token)
+        })
 
         // The old segments are in the database. A new one is begun: nothing is ever added to what a crash left.
         let number = (segments.last ?? 0) + 1
