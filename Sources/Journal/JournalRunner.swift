@@ -81,6 +81,7 @@ package final class JournalRunner: ChangeWriter, Sendable {
     }
 
     package func start() {
+        look()  // Before the first call: the disk may be full already.
         coordinator.attach(self)
         startThread { [self] in commitForEver() }
         startThread { [self] in archiveForEver() }
