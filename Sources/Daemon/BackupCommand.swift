@@ -23,6 +23,8 @@ struct BackupCommand: ParsableCommand {
 
     func run() throws {
         try printingProblems {
+            // The state is for its owner alone, and so is its copy.
+            umask(0o077)
             let path = try directory.path()
             let folder = file.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
             let name = String(file.split(separator: "/", omittingEmptySubsequences: false).last ?? "")

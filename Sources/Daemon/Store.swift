@@ -58,7 +58,7 @@ struct Store: CustomStringConvertible {
     ///
     /// - Parameter changesAreDurable: runs after each commit, on the journal's thread.
     func start(_ changesAreDurable: @escaping @Sendable (Revision) -> Void) -> JournalRunner {
-        let logger = logger
+        let (logger, path) = (logger, path)
         let started = JournalRunner(
             journal: journal, coordinator: coordinator, disk: disk, directory: path,
             hooks: JournalRunner.Hooks(
@@ -66,7 +66,7 @@ struct Store: CustomStringConvertible {
                 warn: { logger.warning("\($0)") }, inform: { logger.info("\($0)") },
                 fail: { error in
                     logger.critical(
-                        "\(error.message); what came after was not answered, and the process ends at once")
+                        "\(error.message(in: path)); what came after was not answered, and the process ends at once")
                     _exit(1)
                 }))
         started.start()
@@ -79,7 +79,7 @@ struct Store: CustomStringConvertible {
         do throws(JournalError) {
             try runner.runner?.stop()
         } catch {
-            throw StartFailure(message: error.message)
+            throw StartFailure(message: error.message(in: path))
         }
     }
 }

@@ -14,13 +14,14 @@ struct Ballast {
     mutating func takeOn() throws(DiskError) {
         guard !isThere else { return }
         let file = try disk.create(Self.fileName)
+        // From here on: when the disk fills up now, a part of it is as good as the whole to be given up.
+        isThere = true
         let zeros = [UInt8](repeating: 0, count: 65_536)
         for offset in stride(from: 0, to: Self.bytes, by: zeros.count) {
             try zeros.withUnsafeBufferPointer { zeros throws(DiskError) in
                 try file.write(UnsafeRawBufferPointer(zeros), at: offset)
             }
         }
-        isThere = true
     }
 
     mutating func dump() throws(DiskError) {

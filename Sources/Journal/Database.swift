@@ -51,11 +51,14 @@ final class Database: @unchecked Sendable {
     }
 
     /// All that happens in `body` is one transaction; if it throws, nothing of it has happened.
-    func transaction(_ body: () throws(JournalError) -> Void) throws(JournalError) {
+    func transaction<Result: ~Copyable>(
+        _ body: () throws(JournalError) -> Result
+    ) throws(JournalError) -> Result {
         try execute("BEGIN IMMEDIATE")
         do throws(JournalError) {
-            try body()
+            let result = try body()
             try execute("COMMIT")
+            return result
         } catch {
             // It may have been rolled back by the error already.
             if sqlite3_get_autocommit(handle) == 0 { sqlite3_exec(handle, "ROLLBACK", nil, nil, nil) }

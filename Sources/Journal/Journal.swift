@@ -78,12 +78,7 @@ package final class Journal: @unchecked Sendable {
         _ disk: any Disk, limits: Limits, options: Options = Options(), identity: UInt32, start: StoredCounters,
         tokensStartAbove token: FencingToken = FencingToken(0)
     ) throws(JournalError) -> Opened {
-        let names = try onDisk { () throws(DiskError) in
-            let names = try disk.list()
-            // What it was kept for is now: room to put the log into the database.
-            if names.contains(Ballast.fileName) { try disk.remove(Ballast.fileName) }
-            return names
-        }
+        let names = try onDisk { () throws(DiskError) in try disk.list() }
         let isNew = !names.contains(Schema.fileName)
         let segments = try LogReader.segments(on: disk)
         if isNew {
@@ -101,8 +96,14 @@ package final class Journal: @unchecked Sendable {
         let ledger = try Ledger(database, limits: limits)
         let reader = LogReader(disk: disk, identity: ledger.daemon.identity)
         let reached = try reader.replay(segments, after: ledger.revision, into: ledger)
-        try ledger.write()
-        let machine = try Loading.machine(from: database, limits: limits, startTokensAbove: token)
+        if names.contains(Ballast.fileName) {
+            // What it was kept for is now: room to put the log into the database.
+            try onDisk { () throws(DiskError) in try disk.remove(Ballast.fileName) }
+        }
+        // What can't be loaded is not written either: a directory that is refused stays as it was.
+        let machine = try ledger.write(inspectedBy: { () throws(JournalError) -> Machine in
+            try Loading.machine(from: database, limits: limits, startTokensAbove: token)
+        })
 
         // The old segments are in the database. A new one is begun: nothing is ever added to what a crash left.
         let number = (segments.last ?? 0) + 1
@@ -208,6 +209,9 @@ package final class Journal: @unchecked Sendable {
     /// Bytes of closed segments that are not in the database yet.
     package var waitingBytes: Int { waiting.reduce(0) { $0 + $1.bytes } }
 
+    /// Of file systems, or a multiple of it.
+    private static let blockBytes = 4_096
+
     /// A segment whose blocks have all been written.
     private static func prepareSegment(
         _ disk: any Disk, _ number: UInt32, bytes: Int, syncs: Bool, recycling old: UInt32?
@@ -215,7 +219,8 @@ package final class Journal: @unchecked Sendable {
         let name = LogFormat.name(ofSegment: number)
         if let old { try disk.rename(LogFormat.name(ofSegment: old), to: name) }
         let file = try disk.createLog(name, syncs: syncs)
-        var end = try file.size()
+        // A file may end anywhere, and is written in whole blocks.
+        var end = try file.size() / blockBytes * blockBytes
         let zeros = [UInt8](repeating: 0, count: min(bytes, 1 << 20))
         while end < bytes {
             let count = min(zeros.count, bytes - end)

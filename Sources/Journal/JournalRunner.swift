@@ -81,6 +81,7 @@ package final class JournalRunner: ChangeWriter, Sendable {
     }
 
     package func start() {
+        look()  // Before the first call: the disk may be full already.
         coordinator.attach(self)
         startThread { [self] in commitForEver() }
         startThread { [self] in archiveForEver() }
@@ -94,8 +95,15 @@ package final class JournalRunner: ChangeWriter, Sendable {
         writerIsDone.wait()
         work.signal()
         archiverIsDone.wait()
-        if let moment = coordinator.clock(at: hooks.now()) { try journal.note(moment) }
-        try journal.close()
+        do throws(JournalError) {
+            if let moment = coordinator.clock(at: hooks.now()) { try journal.note(moment) }
+            try journal.close()
+        } catch {
+            // All of it is in the log, and stays there.
+            guard error.isOutOfRoom || error.isBusy else { throw error }
+            let reason = error.isBusy ? "the database is held by another program" : noRoom
+            hooks.warn("\(reason); the next start puts into the database what is in the log alone")
+        }
     }
 
     /// What is there, for an operator.

@@ -141,8 +141,8 @@ private final class DirectLog: DiskFile, @unchecked Sendable {
         file = PosixFile(descriptor: descriptor, path: path)
         buffer = .allocate(byteCount: 0, alignment: Self.block)
         reserve(Self.block)
-        // Some say no only when it comes to writing.
-        if try file.size() == 0, pwrite(descriptor, buffer.baseAddress, Self.block, 0) < 0, errno == EINVAL {
+        // Some say no only when it comes to writing. What is in the file is not needed any more.
+        if pwrite(descriptor, buffer.baseAddress, Self.block, 0) < 0, errno == EINVAL {
             return nil
         }
     }

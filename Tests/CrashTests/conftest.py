@@ -20,6 +20,8 @@ from keeper import BINARY  # noqa: E402
 def pytest_configure(config):
     if not BINARY.is_file():
         pytest.exit(f"there is no daemon at {BINARY}: run `make build`, or set AGENTKEEPER_BIN", returncode=1)
+    # A client of a load that ends in its thread by an error of its own would go unseen.
+    config.addinivalue_line("filterwarnings", "error::pytest.PytestUnhandledThreadExceptionWarning")
 
 
 def pytest_make_parametrize_id(config, val, argname):

@@ -39,10 +39,14 @@ def start_in_memory(_, *flags, **options):
     return Daemon("--addr=127.0.0.1:PORT", "--metrics-addr=off", *flags, environment=environment, **options)
 
 
-def kill(daemon):
-    """The end without warning. Returns when the process is gone, and with it its lock and its port."""
+def kill(daemon, wait_for_clients=lambda: None):
+    """The end without warning. Returns when the process is gone, and with it its lock and its port, and when the clients
+    have found that out by themselves; only then are their connections closed."""
     assert daemon.process.poll() is None, f"the daemon had ended by itself:\n{daemon.output()}"
-    assert daemon.stop(signal.SIGKILL) == -signal.SIGKILL
+    daemon.process.kill()
+    daemon.wait()
+    wait_for_clients()
+    assert daemon.stop() == -signal.SIGKILL
 
 
 def freeze(daemon):
@@ -80,9 +84,12 @@ def refuses_to_start(directory, *texts, prefix=(), **options):
 
 
 def contents(directory):
-    """All that is in a directory: names, kinds, rights and bytes."""
+    """All that is in a directory: names, kinds, rights and bytes. But for the index that SQLite keeps in shared memory:
+    it is made anew by whoever opens the database, and means nothing without a process."""
     found = {}
     for path in sorted(directory.rglob("*")):
+        if path.name.endswith("-shm"):
+            continue
         status = path.lstat()
         digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
         found[str(path.relative_to(directory))] = (status.st_mode, status.st_uid, status.st_size, digest)

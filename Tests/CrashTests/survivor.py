@@ -1,5 +1,7 @@
 """One data directory, and all that was ever told about it, over as many lives of the daemon as it has."""
 
+import uuid
+
 from compare import Comparison
 from keeper import Watcher, payload, pb, seconds
 from lives import kill, start
@@ -56,7 +58,7 @@ class Survivor:
         self.comparison = Comparison(self.world, no_room)
         self.workers = [Worker(number, type(random)(random.random()), self.told) for number in range(workers)]
         self.candidacies = [Candidacies(group) for group in GROUPS]
-        self.compared_calls = self.compared_events = self.markers = 0
+        self.compared_calls = self.compared_events = 0
         self.watcher = self.prober = self.daemon = self.client = None
 
     # A life
@@ -84,9 +86,7 @@ class Survivor:
     def kill(self, load=None):
         """The end, in the midst of it."""
         require(load is None or load.alive(), "the clients were left without a daemon before it was killed")
-        kill(self.daemon)
-        if load:
-            load.end()
+        kill(self.daemon, load.wait if load else lambda: None)
         self.read_on(lambda event: event is None)
 
     def stop(self):
@@ -107,8 +107,8 @@ class Survivor:
 
     def follow(self):
         """Reads all events until now."""
-        self.markers += 1
-        policy = dict(id="marker", subject="*", action="mark", resource=f"marker-{self.markers}")
+        # No other survivor of the same directory, or of a copy of it, must have set the same mark.
+        policy = dict(id="marker", subject="*", action="mark", resource=f"marker-{uuid.uuid4()}")
         marker = self.told.ask(self.client, "SetPolicy", policy=policy | dict(effect=pb.POLICY_EFFECT_ALLOW))
         require(marker.done, f"not even a policy can be set: {marker}")
         self.read_on(lambda event: event and event.topic == "policy.set" and payload(event) == marker.reply.policy)

@@ -4,6 +4,7 @@ import os
 import random
 import re
 import sqlite3
+from collections import Counter
 
 import pytest
 
@@ -80,6 +81,7 @@ def test_a_backup_of_a_directory_that_no_daemon_has(directory, tmp_path, seed):
     original.kill(original.load(300))
     done = backup(tmp_path / "copy.db", directory)
     assert done.returncode == 0, done.stderr
+    assert (tmp_path / "copy.db").stat().st_mode & 0o077 == 0, "others may read the backup"
     original.open()
     survivor, _ = restored(tmp_path / "copy.db", tmp_path, original)
     survivor.stop()
@@ -90,7 +92,7 @@ def test_a_backup_replaces_no_file(directory, tmp_path):
     daemon = start(directory)
     (tmp_path / "copy.db").write_text("precious")
     done = backup(tmp_path / "copy.db", directory)
-    assert done.returncode == 1 and "exists" in done.stderr
+    assert done.returncode == 1 and "there already" in done.stderr
     assert (tmp_path / "copy.db").read_text() == "precious"
     assert daemon.stop() == 0
 
@@ -131,10 +133,21 @@ def test_verify_says_what_a_crashed_directory_holds_and_changes_nothing(crashed)
     done = verify(crashed.directory)
     assert done.returncode == 0, done.stdout + done.stderr
     world = crashed.world
-    for word, count in (("task", len(world.tasks)), ("polic", len(world.policies)), ("agent", len(world.agents))):
-        line = next(line for line in done.stdout.splitlines() if word in line.lower())
-        assert re.search(rf"\b{count}\b", line), f"{count} {word}…:\n{done.stdout}"
-    assert re.search(rf"\b{world.sequence}\b", done.stdout), f"sequence {world.sequence}:\n{done.stdout}"
+    agents = Counter(agent.status for agent in world.agents.values())
+    tasks = Counter(task.status for task in world.tasks.values())
+    for text in (
+        f"agents: {agents[pb.AGENT_STATUS_ALIVE]} alive, 0 unreachable, {agents[pb.AGENT_STATUS_DEAD]} dead",
+        f"{tasks[pb.TASK_STATUS_COMPLETED]} completed, {tasks[pb.TASK_STATUS_DEAD]} dead",
+        f"{len(world.policies)} policies",
+        f"{len(world.elections)} elections",
+        f"last sequence {world.sequence}",
+    ):
+        assert text in done.stdout, f"no {text!r} in\n{done.stdout}"
+    assert len(world.tasks) == sum(map(int, re.findall(r"(\d+) (?:pending|claimed|completed|dead)", tasks_of(done))))
+
+
+def tasks_of(done):
+    return done.stdout.partition("tasks: ")[2].partition(";")[0]
 
 
 @pytest.mark.parametrize("damage", ["short", "flipped", "foreign", "text", "gone"])

@@ -82,18 +82,19 @@ def test_on_a_full_disk_reads_releases_and_expiry_go_on_and_it_recovers_by_itsel
     kept = client.lease("kept", agent, ttl_seconds=3600)
     given_back = [client.lease(f"given back {number}", agent, ttl_seconds=3600) for number in range(50)]
     task = client.CreateTask(type="before").task
+    running_out = client.lease("runs out", agent, ttl_seconds=2)
     disk.fill()
-    running_out = client.lease("runs out", agent, ttl_seconds=1)
     made = create_until_refused(client)
     # It is not for one refusal: while there is no room, there is none.
-    assert is_refused(client.CreateTask, type="big", input=made[0].input if made else b"x" * 32_768)
+    assert is_refused(client.CreateTask, type="small")
+    assert is_refused(client.AcquireLease, task_id="another", agent_id=agent)
 
     # Reads, and what proves life.
     client.Heartbeat(agent_id=agent)
     assert client.GetAgent(agent_id=agent).agent.agent_id == agent
     assert [found.agent_id for found in client.Find().agents] == [agent]
     assert client.GetTask(task_id=task.id).task == task
-    assert client.AcquireLease(task_id="kept", agent_id=agent).lease == kept
+    assert client.DescribeLease(task_id="kept").lease.lease == kept
     assert not client.CheckPolicy(subject="a", action="b", resource="c").allowed
     # Releases, each of them, and twice.
     for lease in given_back:
@@ -106,7 +107,7 @@ def test_on_a_full_disk_reads_releases_and_expiry_go_on_and_it_recovers_by_itsel
         if event.topic in ("lease.expired", "lease.released"):
             ended.append(payload(event).token)
     with refused(Code.NOT_FOUND):
-        client.RenewLease(**held(running_out))
+        client.ReleaseLease(**held(running_out))
 
     # The worst: to be killed now, and to come back to a disk that is still full.
     kill(daemon)
@@ -114,8 +115,6 @@ def test_on_a_full_disk_reads_releases_and_expiry_go_on_and_it_recovers_by_itsel
     client = daemon.client()
     check(client, agent, kept, task, made, given_back)
     assert is_refused(client.CreateTask, type="big", input=b"x" * 1_000_000)
-    still_held = client.AcquireLease(task_id="kept", agent_id=agent)
-    assert not still_held.acquired and still_held.lease.token == kept.token
     client.ReleaseLease(**held(given_back[1]))
 
     disk.make_room()
@@ -135,9 +134,8 @@ def check(client, agent, kept, task, made, given_back):
         assert client.GetTask(task_id=each.id).task == each
     for lease in given_back:
         with refused(Code.NOT_FOUND):
-            client.RenewLease(**held(lease))
-    shown = client.AcquireLease(task_id="kept", agent_id=agent)
-    assert not shown.acquired and shown.lease.token == kept.token
+            client.DescribeLease(task_id=lease.task_id)
+    assert client.DescribeLease(task_id="kept").lease.lease.token == kept.token
 
 
 def test_it_stops_in_good_order_on_a_full_disk(disk):

@@ -3,17 +3,23 @@
 import random
 import time
 
-from keeper import Code
+import pytest
+
+from keeper import Code, count_of
 from lives import kill, start
 from survivor import Survivor
 
-KILLS = 110
+# A hundred and ten in all. With --sync off a crash of the daemon alone must lose nothing either.
+LIVES = [pytest.param(90, (), id="synced"), pytest.param(20, ("--sync=off",), id="not synced")]
 
 
-def test_nothing_acknowledged_is_lost_over_a_hundred_kills_under_load(directory, seed):
+@pytest.mark.parametrize(("kills", "flags"), LIVES)
+def test_nothing_acknowledged_is_lost_over_a_hundred_kills_under_load(directory, seed, kills, flags):
     rng = random.Random(seed)
     survivor = Survivor(directory, rng)
-    for number in range(KILLS):
+    survivor.flags += flags
+    in_midst = 0  # kills that met at least one call under way
+    for number in range(kills):
         try:
             if rng.random() < 0.15:  # A life that may end before it could begin.
                 newborn = start(directory, *survivor.flags, ready=False)
@@ -24,13 +30,18 @@ def test_nothing_acknowledged_is_lost_over_a_hundred_kills_under_load(directory,
             survivor.drain_election(rng.choice(survivor.candidacies))
             begun = len(survivor.told.calls)
             load = survivor.load(rng.randint(20, 500))
+            killed = time.monotonic()
             survivor.kill(load)
             gone = [call for call in survivor.told.calls[begun:] if call.code is Code.UNAVAILABLE]
-            assert gone, "no client noticed the kill: it was not under load"
+            in_midst += any(call.sent < killed for call in gone)
         except BaseException:
-            print(f"kill {number + 1} of {KILLS}; the daemon says:\n{survivor.daemon and survivor.daemon.output()}")
+            print(f"kill {number + 1} of {kills}; the daemon says:\n{survivor.daemon and survivor.daemon.output()}")
             raise
+    print(f"{in_midst} of {kills} kills met calls under way")
+    assert in_midst > kills / 2, "most kills were not under load"
     survivor.open()
+    assert ("--sync off is unsafe" in survivor.daemon.output()) == bool(flags)
+    assert count_of(survivor.daemon.output(), "WARNING") == len(flags)
     survivor.check_state(of_all=True)
     for candidacies in survivor.candidacies:
         survivor.drain_election(candidacies)

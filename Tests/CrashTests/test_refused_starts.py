@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from keeper import Code, refused
-from lives import AS_ROOT, DATABASE, NOBODY, contents, kill, needs, refuses_to_start, run, start
+from lives import AS_ROOT, DATABASE, NOBODY, contents, freeze, kill, needs, refuses_to_start, run, start
 
 UNPRIVILEGED = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
 
@@ -53,7 +53,9 @@ def test_a_second_daemon_on_the_directory(directory):
     daemon = start(directory)
     client = daemon.client()
     client.agent()
+    freeze(daemon)  # So that it does not write itself meanwhile.
     untouched(directory, "use|another daemon|locked", str(directory))
+    daemon.process.send_signal(signal.SIGCONT)
     assert client.agent()
     kill(daemon)
     daemon = start(directory)  # The lock goes with its holder, however that ends.
@@ -110,6 +112,28 @@ def test_a_directory_of_that_name(directory):
 def test_a_directory_whose_database_is_gone(used):
     os.remove(used / DATABASE)
     untouched(used, DATABASE)
+
+
+def test_a_log_cut_short_where_nothing_was_written_yet(used):
+    """It loses nothing, and so is no damage; wherever the file ends."""
+    for log in used.glob("log.*"):
+        os.truncate(log, 700_001)
+    daemon = start(used)
+    assert len(daemon.client().ListTasks(page_size=1_000).tasks) == 200
+    assert daemon.stop() == 0
+
+
+@needs("sqlite3")
+def test_damage_that_only_the_loading_finds(used):
+    """The log is whole, and would be put into the database; a row there is not."""
+    daemon = start(used)  # Which puts what there was into the database.
+    daemon.client().agent("two")
+    kill(daemon)
+    # As it is, without the tidying up that a connection does at its end.
+    command = ["sqlite3", "-cmd", ".dbconfig no_ckpt_on_close on", used / DATABASE, "UPDATE agents SET name = 'other'"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    (used / "ballast").unlink(missing_ok=True)  # It means nothing, and makes room for what is tried here.
+    untouched(used, DATABASE, "agents")
 
 
 def test_a_file_in_the_place_of_the_directory(directory):

@@ -178,5 +178,9 @@ class Load:
 
     def end(self):
         self.stop.set()
+        self.wait()
+
+    def wait(self):
+        """Until all have found out that the daemon is gone."""
         for thread in self.threads:
             thread.join()
