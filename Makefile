@@ -7,6 +7,8 @@
 # compiler, and at run time in debug builds, so in all Swift tests; in the release it would be a tenth of a call's cost.
 BUILD := swift build -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked
 
+AGENTKEEPER := $(CURDIR)/.build/release/agentkeeper
+
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
@@ -21,11 +23,14 @@ test: build      ## everything that CI checks
 	.ci/setup test
 	$(MAKE) check-protos
 	swift format lint --strict --recursive Package.swift Sources Tests
-	AGENTKEEPER_PYTHON=$(CURDIR)/.venv/bin/python PATH="$$PATH:$(CURDIR)/.venv/bin" swift test
+	AGENTKEEPER_BIN=$(AGENTKEEPER) AGENTKEEPER_PYTHON=$(CURDIR)/.venv/bin/python PATH="$$PATH:$(CURDIR)/.venv/bin" swift test
+	AGENTKEEPER_BIN=$(AGENTKEEPER) swift test --package-path Tests/ExamplePackage --scratch-path .build/example
+	swift package generate-documentation --target AgentKeeper --warnings-as-errors
 	.venv/bin/python -m pytest -q Tests/WireTests
 	.venv/bin/python -m pytest -q Tests/ContractTests
 	AGENTKEEPER_TEST_DATA_DIR=1 .venv/bin/python -m pytest -q Tests/ContractTests
 	.venv/bin/python -m pytest -q Tests/CrashTests
+	.venv/bin/python -m pytest -q Tests/CommandLineTests
 
 bench:           ## speed: both of these; flags in ARGS, as in make bench ARGS=--quick
 	$(MAKE) bench-calls

@@ -45,7 +45,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Journal",
-            dependencies: ["Coordination", "CSQLite", "CZlib", deque],
+            dependencies: ["Coordination", "CLinux", "CSQLite", "CZlib", deque],
             swiftSettings: strict),
         .target(name: "HTTP2", dependencies: ["CNghttp2"], swiftSettings: strict),
         .target(
@@ -97,6 +97,11 @@ let package = Package(
         .testTarget(
             name: "AdminTests", dependencies: ["Admin", "Coordination", nioCore, nioPosix], swiftSettings: strict),
         .testTarget(
-            name: "AgentKeeperTests", dependencies: ["AgentKeeper", nioCore, nioPosix], swiftSettings: strict),
+            name: "AgentKeeperTests", dependencies: ["AgentKeeper", "AgentKeeperProbe", nioCore, nioPosix],
+            exclude: ["Support"], swiftSettings: strict),
+        // A process for them to kill, and to block.
+        .executableTarget(
+            name: "AgentKeeperProbe", dependencies: ["AgentKeeper"], path: "Tests/AgentKeeperProbe",
+            swiftSettings: strict),
     ]
 )

@@ -17,6 +17,8 @@ struct AgentTable: ~Copyable, Sendable {
         let slack: Span
         let registeredAt: WallTime
         var lastHeartbeatAt: WallTime
+        /// The last heartbeat that a journal knows of.
+        var recordedHeartbeatAt: WallTime
         var lastHeard: Instant
         /// The event of its registration: the order of age.
         let registeredBy: Sequence
@@ -59,6 +61,11 @@ struct AgentTable: ~Copyable, Sendable {
     var deadCount: Int { dead.count }
     var livingCount: Int { aliveCount + unreachableCount }
     var slots: [AgentSlot] { entries.slots }
+
+    func slots(from start: Int, count: Int) -> [AgentSlot] { entries.slots(from: start, count: count) }
+
+    /// The places of the table, used ones and others.
+    var places: Int { entries.places }
 
     subscript(slot: AgentSlot) -> Entry {
         @inline(__always) _read { yield entries[slot] }

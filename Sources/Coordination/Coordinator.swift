@@ -187,6 +187,18 @@ package final class Coordinator: Sendable {
         }
     }
 
+    /// Takes down when agents were last heard of, a part of them at a time.
+    package func noteHeartbeats(at now: Moment) {
+        var start = 0
+        while start < state.withLock({ $0.machine.agents.places }) {
+            _ = perform(.noteHeartbeats(from: start, count: Self.heartbeatsAtOnce), at: now)
+            start += Self.heartbeatsAtOnce
+        }
+    }
+
+    /// Agents looked at under the lock in one go.
+    private static let heartbeatsAtOnce = 2_048
+
     /// Hands over the changes since the last time, in exchange for empty bytes. When there are none the writer is told
     /// as soon as there are.
     ///

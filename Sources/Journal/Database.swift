@@ -158,10 +158,8 @@ final class Statement: @unchecked Sendable {
         case SQLITE_TEXT:
             let bytes = UnsafeBufferPointer(
                 start: sqlite3_column_text(handle, column), count: Int(sqlite3_column_bytes(handle, column)))
-            guard let text = String(validating: bytes, as: UTF8.self) else {
-                throw .damaged("agentkeeper.db is damaged: there is a text that is not UTF-8")
-            }
-            return .text(text)
+            // What is no UTF-8 becomes another text, and the row's checksum tells.
+            return .text(String(decoding: bytes, as: UTF8.self))
         case SQLITE_BLOB:
             let count = Int(sqlite3_column_bytes(handle, column))
             return .blob([UInt8](UnsafeRawBufferPointer(start: sqlite3_column_blob(handle, column), count: count)))

@@ -23,7 +23,7 @@ package final class Journal: @unchecked Sendable {
         /// what was committed last.
         package var syncs = true
         /// The size of the first segment, and the most one may have, in bytes. Each is twice as large as the one
-        /// before it for as long as they fill up before their time.
+        /// before it for as long as they fill up before they are closed.
         package var firstSegmentBytes = 1 << 20
         package var maxSegmentBytes = 64 << 20
 
@@ -39,6 +39,8 @@ package final class Journal: @unchecked Sendable {
     private let log: Mutex<LogWriter>
     /// Closed segments that are not yet in the database, the oldest first.
     private var waiting: [Segment] = []
+    /// Segments that are in the database, and whose files may be used again.
+    private var spare: [Segment] = []
     private var nextSegmentBytes: Int
 
     private init(
@@ -105,7 +107,8 @@ package final class Journal: @unchecked Sendable {
         let number = (segments.last ?? 0) + 1
         let first = try onDisk { () throws(DiskError) in
             for segment in segments.dropLast() { try disk.remove(LogFormat.name(ofSegment: segment)) }
-            return try Self.prepareSegment(disk, number, bytes: options.firstSegmentBytes, recycling: segments.last)
+            return try Self.prepareSegment(
+                disk, number, bytes: options.firstSegmentBytes, syncs: options.syncs, recycling: segments.last)
         }
         let journal = Journal(
             disk: disk, database: database, ledger: ledger, options: options, first: first, revision: reached)
@@ -158,51 +161,59 @@ package final class Journal: @unchecked Sendable {
     // MARK: The database
 
     /// Puts what was committed into the database, and makes the next segment ready. One thread at a time, which
-    /// may be another than the one that commits.
+    /// may be another than the one that commits; the same goes for `prepare`.
     ///
     /// - Returns: whether there was anything to do.
     @discardableResult
     package func checkpoint() throws(JournalError) -> Bool {
-        let wasFull = log.withLock { log in
-            let isFull = log.isFull
+        log.withLock { log in
             log.close()
             waiting += log.takeClosed()
-            return isFull
         }
-        if wasFull || waiting.count > 1 { nextSegmentBytes = min(nextSegmentBytes * 2, options.maxSegmentBytes) }
         let done = waiting
         if !done.isEmpty {
             let reader = LogReader(disk: disk, identity: identity)
             _ = try reader.replay(done.map(\.number), after: ledger.revision, into: ledger)
             try ledger.write()
             waiting = []
+            spare += done
         }
-        try prepareNext(recycling: done)
+        try prepare()
+        try onDisk { () throws(DiskError) in
+            while let segment = spare.popLast() { try disk.remove(LogFormat.name(ofSegment: segment.number)) }
+        }
         return !done.isEmpty
     }
 
-    /// Sees to it that there is a segment to go on in, made of one that is done with.
-    private func prepareNext(recycling done: [Segment]) throws(JournalError) {
-        var spare = done
-        let (needsNext, number) = log.withLock { ($0.needsNext, $0.currentNumber + 1) }
-        try onDisk { () throws(DiskError) in
-            if needsNext {
-                let recycled = spare.popLast()
-                let segment = try Self.prepareSegment(
-                    disk, number, bytes: nextSegmentBytes, recycling: recycled?.number)
-                log.withLock { $0.setNext(segment) }
-            }
-            for segment in spare { try disk.remove(LogFormat.name(ofSegment: segment.number)) }
+    /// Sees to it that there is a segment to go on in, made of one that is done with if there is one. The writer that
+    /// has filled one up already gets a larger one.
+    package func prepare() throws(JournalError) {
+        let (needsNext, number) = log.withLock { log in
+            let closed = log.takeClosed()
+            waiting += closed
+            if !closed.isEmpty { nextSegmentBytes = min(nextSegmentBytes * 2, options.maxSegmentBytes) }
+            return (log.needsNext, log.currentNumber + 1)
         }
+        guard needsNext else { return }
+        // The largest, which is the newest.
+        let recycled = spare.popLast()
+        let segment = try onDisk { () throws(DiskError) in
+            try Self.prepareSegment(
+                disk, number, bytes: nextSegmentBytes, syncs: options.syncs, recycling: recycled?.number)
+        }
+        log.withLock { $0.setNext(segment) }
     }
+
+    /// Bytes of closed segments that are not in the database yet.
+    package var waitingBytes: Int { waiting.reduce(0) { $0 + $1.bytes } }
 
     /// A segment whose blocks have all been written.
     private static func prepareSegment(
-        _ disk: any Disk, _ number: UInt32, bytes: Int, recycling old: UInt32?
+        _ disk: any Disk, _ number: UInt32, bytes: Int, syncs: Bool, recycling old: UInt32?
     ) throws(DiskError) -> Segment {
         let name = LogFormat.name(ofSegment: number)
         if let old { try disk.rename(LogFormat.name(ofSegment: old), to: name) }
-        let file = try disk.create(name)
+        let file = try disk.createLog(name, syncs: syncs)
         var end = try file.size()
         let zeros = [UInt8](repeating: 0, count: min(bytes, 1 << 20))
         while end < bytes {
@@ -238,7 +249,8 @@ package final class Journal: @unchecked Sendable {
         package var segmentBytes = 0
         /// What can be committed without the disk having to find room for it.
         package var preparedBytes = 0
-        package var isFull = false
+        /// Whether the next segment is to be made ready.
+        package var needsNext = false
     }
 
     /// How far the present segment is used.
@@ -246,7 +258,7 @@ package final class Journal: @unchecked Sendable {
         log.withLock {
             Numbers(
                 logBytes: $0.usedBytes, segmentBytes: $0.segmentBytes, preparedBytes: $0.preparedBytes,
-                isFull: $0.isFull || $0.needsNext)
+                needsNext: $0.needsNext)
         }
     }
 }

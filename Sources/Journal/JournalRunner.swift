@@ -39,6 +39,10 @@ package final class JournalRunner: ChangeWriter, Sendable {
 
     /// How long a change may stand in the log alone: how far the database is behind for whoever looks into it.
     private static let checkpointNanoseconds: Int64 = 5_000_000_000
+    /// And how much of the log, in bytes: a start after a crash has to read that.
+    private static let maxWaitingBytes = 64 << 20
+    /// How old what the database says of heartbeats may be.
+    private static let heartbeatNanoseconds: Int64 = 60_000_000_000
     /// How often the clock is noted and the room looked at.
     private static let lookNanoseconds: Int64 = 1_000_000_000
     /// Kept free on the disk for what must go on, in bytes: two checkpoints of what segments grow to under load.
@@ -84,6 +88,7 @@ package final class JournalRunner: ChangeWriter, Sendable {
 
     /// Commits what is there, puts it into the database, and ends both threads. Nothing is changed any more.
     package func stop() throws(JournalError) {
+        coordinator.noteHeartbeats(at: hooks.now())
         isStopping.store(true, ordering: .sequentiallyConsistent)
         changes.signal()
         writerIsDone.wait()
@@ -144,7 +149,7 @@ package final class JournalRunner: ChangeWriter, Sendable {
                 last = end.revision
                 coordinator.changesAreDurable(upTo: end.revision, end.sequence)
                 hooks.changesAreDurable(end.revision)
-                if journal.numbers.isFull { work.signal() }
+                if journal.numbers.needsNext { work.signal() }
             }
             if isStopping.load(ordering: .sequentiallyConsistent) { break }
         }
@@ -211,6 +216,7 @@ package final class JournalRunner: ChangeWriter, Sendable {
         var wasBusy = false
         var checkpointedAt = Int64.min / 2
         var notedAt = Int64.min / 2
+        var heartbeatsAt = hooks.now().instant.nanoseconds
         while true {
             _ = work.wait(timeout: .now() + .milliseconds(250))
             if isStopping.load(ordering: .sequentiallyConsistent) { break }
@@ -218,15 +224,23 @@ package final class JournalRunner: ChangeWriter, Sendable {
             weigh(&ballast)
             let now = hooks.now()
             let numbers = journal.numbers
-            let isDue =
-                now.instant.nanoseconds - checkpointedAt >= Self.checkpointNanoseconds && numbers.logBytes > 0
-            if numbers.isFull || isDue || checkpointFailed.load(ordering: .relaxed) {
-                checkpointFailed.store(!checkpoint(&wasBusy), ordering: .relaxed)
+            let age = now.instant.nanoseconds - checkpointedAt
+            let isDue = age >= Self.checkpointNanoseconds && numbers.logBytes > 0
+            if isDue || journal.waitingBytes >= Self.maxWaitingBytes || checkpointFailed.load(ordering: .relaxed) {
+                let hadRoom = roomFor { () throws(JournalError) in try checkpoint(&wasBusy) }
+                checkpointFailed.store(!hadRoom, ordering: .relaxed)
                 checkpointedAt = hooks.now().instant.nanoseconds
+            } else if numbers.needsNext {
+                let hadRoom = roomFor { () throws(JournalError) in try journal.prepare() }
+                checkpointFailed.store(!hadRoom, ordering: .relaxed)
             }
             if now.instant.nanoseconds - notedAt >= Self.lookNanoseconds {
                 notedAt = now.instant.nanoseconds
                 noteClock(now)
+            }
+            if now.instant.nanoseconds - heartbeatsAt >= Self.heartbeatNanoseconds {
+                heartbeatsAt = now.instant.nanoseconds
+                coordinator.noteHeartbeats(at: now)
             }
         }
         archiverIsDone.signal()
@@ -242,24 +256,29 @@ package final class JournalRunner: ChangeWriter, Sendable {
         }
     }
 
-    /// Whether there was room for it.
-    private func checkpoint(_ wasBusy: inout Bool) -> Bool {
+    private func checkpoint(_ wasBusy: inout Bool) throws(JournalError) {
         let start = hooks.now().instant.nanoseconds
         do throws(JournalError) {
             if try journal.checkpoint() {
                 statistics.checkpointed(nanoseconds: hooks.now().instant.nanoseconds - start)
             }
             wasBusy = false
-            return true
         } catch {
             statistics.checkpointFailed()
-            if error.isBusy {
-                if !wasBusy {
-                    hooks.warn("the database is held by another program, and is not brought up to date meanwhile")
-                }
-                wasBusy = true
-                return true
+            guard error.isBusy else { throw error }
+            if !wasBusy {
+                hooks.warn("the database is held by another program, and is not brought up to date meanwhile")
             }
+            wasBusy = true
+        }
+    }
+
+    /// Whether there was room for it. Another failure is the end.
+    private func roomFor(_ body: () throws(JournalError) -> Void) -> Bool {
+        do throws(JournalError) {
+            try body()
+            return true
+        } catch {
             guard error.isOutOfRoom else { hooks.fail(error) }
             return false
         }

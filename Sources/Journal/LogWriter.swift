@@ -56,7 +56,7 @@ struct LogWriter: ~Copyable {
             frame.removeLast(frame.count - bytes)
             throw CommitFailure(error: error, mayRetry: true)
         }
-        if syncs {
+        if syncs, !current.file.syncsEachWrite {
             do throws(DiskError) {
                 try current.file.sync()
             } catch {

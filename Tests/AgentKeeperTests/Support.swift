@@ -1,6 +1,7 @@
 // What the suites share: a daemon for all of them where they don't harm each other, and how to fail well.
 
 import AgentKeeper
+import Synchronization
 import Testing
 
 /// One daemon for all suites that leave others alone.
@@ -31,4 +32,12 @@ func unique(_ name: String) -> String { "\(name)-\(UInt64.random(in: 0...UInt64.
 func sleepUntilCancelled() async -> Bool {
     try? await Task.sleep(for: .seconds(60))
     return Task.isCancelled
+}
+
+/// What several tasks say, in order.
+final class Recorder<Value: Sendable>: Sendable {
+    private let state = Mutex<[Value]>([])
+
+    var values: [Value] { state.withLock { $0 } }
+    func add(_ value: Value) { state.withLock { $0.append(value) } }
 }

@@ -238,3 +238,47 @@ def test_fencing_tokens_do_not_run_backwards_over_a_restart():
         assert before <= tokens[-1] < 2**53
         assert daemon.stop() == 0
     assert tokens[1] > tokens[0]
+
+
+def with_parent(stdin):
+    """A daemon that belongs to whoever holds the other end of its standard input."""
+    process = subprocess.Popen(
+        [BINARY, "--exit-with-parent", "--addr=127.0.0.1:0", "--metrics-addr=off"],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    return process, process.stdout.readline().strip()
+
+
+def test_with_its_parent_it_says_where_it_serves_and_stops_at_the_end_of_its_input():
+    process, address = with_parent(subprocess.PIPE)
+    host, port = address.split(":")
+    assert accepts(int(port), host)
+    process.stdin.write("whatever is written does not matter\n")
+    process.stdin.flush()
+    assert accepts(int(port), host)
+    process.stdin.close()
+    assert process.wait(10) == 0
+    assert "stopped" in process.stderr.read()
+
+
+def test_with_a_parent_that_is_gone_before_it_looks_it_stops_at_once():
+    process, _ = with_parent(subprocess.DEVNULL)
+    assert process.wait(10) == 0
+
+
+def test_without_the_flag_the_end_of_its_input_means_nothing():
+    process = subprocess.Popen(
+        [BINARY, "--addr=127.0.0.1:0", "--metrics-addr=off"],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if "state is in memory" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    assert "SIGTERM" in process.stderr.read()
+    assert process.wait(10) == 0

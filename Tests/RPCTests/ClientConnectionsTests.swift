@@ -233,9 +233,42 @@ struct ClientConnectionsTests {
         var options = CallOptions()
         options.waitsForReady = true
         options.timeout = .milliseconds(20)
-        let status = await failure { _ = try await client.unary("/a/b", [], options) }
-        #expect(status?.code == .deadlineExceeded)
+        do {
+            _ = try await client.unary("/a/b", [], options)
+            Issue.record("the call ended with OK")
+        } catch {
+            #expect(error.status.code == .deadlineExceeded)
+            // And it says why it had to wait.
+            #expect(error.notSentBecause?.code == .unavailable)
+        }
         await client.close()
+    }
+
+    @Test("A connection on which a call got no answer in time, and a ping none either, is left for another")
+    func doubted() async throws {
+        var options = Self.impatient
+        options.keepalive = ClientKeepalive.Settings()
+        options.keepalive?.doubtTimeoutNanoseconds = 1_000_000
+        try await withScript(options: options) { connection, request in
+            // After its first call the first connection hears nothing any more, a ping neither.
+            guard request.isComplete else { return }
+            guard request.connection > 1 || request[":path"] == "/a/b" else { return connection.stopReading() }
+            connection.reply(request, [9])
+        } _: { client in
+            _ = try await client.unary("/a/b", [])
+            var call = CallOptions()
+            call.timeout = .milliseconds(50)
+            // Ends when a call is answered, which on the first connection none is.
+            while true {
+                do throws(CallFailure) {
+                    let reply = try await client.unary("/a/c", [], call)
+                    #expect(reply.message == [9])
+                    return
+                } catch {
+                    if Task.isCancelled { return }
+                }
+            }
+        }
     }
 
     @Test("Closing the client while it connects ends its calls")

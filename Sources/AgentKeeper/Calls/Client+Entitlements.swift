@@ -29,7 +29,9 @@ extension AgentKeeperClient {
 
     /// All policies, sorted by id; read in as many parts as it takes.
     ///
-    /// - Parameter prefix: only policies whose subject begins so, letter for letter.
+    /// - Parameters:
+    ///   - prefix: only policies whose subject begins so, letter for letter.
+    ///   - timeout: for the whole call; nil for the configuration's.
     public func policies(
         subjectPrefix prefix: String = "", timeout: Duration? = nil
     ) async throws(AgentKeeperError) -> [Policy] {
@@ -44,6 +46,7 @@ extension AgentKeeperClient {
     ///   - prefix: only policies whose subject begins so, letter for letter.
     ///   - pageSize: at most so many, up to 10,000; fewer may come, so that an answer stays below 4 MiB.
     ///   - token: the last page's ``Page/nextToken``; nil to begin.
+    ///   - timeout: for the whole call; nil for the configuration's.
     /// - Throws: INVALID_ARGUMENT (a token that was never given out).
     public func policies(
         subjectPrefix prefix: String = "", pageSize: Int, after token: String? = nil, timeout: Duration? = nil

@@ -36,6 +36,7 @@ extension AgentKeeperClient {
     ///   - prefix: only agents whose name begins so, letter for letter.
     ///   - pageSize: at most so many, up to 10,000; 0 for 1,000. Fewer may come, even none, though more follow.
     ///   - token: the last page's ``Page/nextToken``; nil to begin.
+    ///   - timeout: for the whole call; nil for the configuration's.
     /// - Throws: INVALID_ARGUMENT (a token that was never given out; a filter outside its bounds).
     public func agents(
         statuses: [AgentStatus] = [], tools: [String] = [], namePrefix prefix: String = "", pageSize: Int = 0,
@@ -76,6 +77,7 @@ extension AgentKeeperClient {
     ///   - kind: only these; nil for both.
     ///   - pageSize: at most so many, up to 10,000; 0 for 1,000. Fewer may come, even none, though more follow.
     ///   - token: the last page's ``Page/nextToken``; nil to begin.
+    ///   - timeout: for the whole call; nil for the configuration's.
     /// - Throws: NOT_FOUND (the holder is unknown); INVALID_ARGUMENT (a token that was never given out).
     public func leases(
         heldBy holder: AgentID? = nil, taskPrefix prefix: String = "", kind: LeaseDetails.Kind? = nil,
@@ -123,6 +125,7 @@ extension AgentKeeperClient {
     ///   - candidate: only elections in which this agent stands or leads; nil for all.
     ///   - pageSize: at most so many, up to 10,000; 0 for 1,000. Fewer may come, even none, though more follow.
     ///   - token: the last page's ``Page/nextToken``; nil to begin.
+    ///   - timeout: for the whole call; nil for the configuration's.
     /// - Throws: NOT_FOUND (the agent is unknown); INVALID_ARGUMENT (a token that was never given out).
     public func elections(
         groupPrefix prefix: String = "", candidate: AgentID? = nil, pageSize: Int = 0, after token: String? = nil,

@@ -49,7 +49,12 @@ extension AgentKeeperClient {
 
     /// Prolongs a lease, or the claim of a task: it ends at its ttl from now.
     ///
-    /// - Parameter ttl: nil for the one that was last given.
+    /// - Parameters:
+    ///   - task: what the lease is on, or the id of a claimed task.
+    ///   - agent: the holder.
+    ///   - token: the lease's, or the claim's.
+    ///   - ttl: nil for the one that was last given.
+    ///   - timeout: for the whole call; nil for the configuration's.
     /// - Throws: NOT_FOUND (nobody holds it); PERMISSION_DENIED (held by another agent, or under another token: stop).
     public func renewLease(
         on task: String, for agent: AgentID, token: FencingToken, ttl: Duration? = nil, timeout: Duration? = nil

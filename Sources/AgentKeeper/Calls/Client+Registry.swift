@@ -22,6 +22,7 @@ extension AgentKeeperClient {
     ///   - ttl: for how long it may be silent; rounded up to whole seconds, at most a week.
     ///   - requestID: the same id and card again, within 10 minutes, answer with the agent that the first made. Nil:
     ///     a new agent, and still only one if the call has to be tried again.
+    ///   - timeout: for the whole call; nil for the configuration's.
     /// - Throws: INVALID_ARGUMENT (no name; a card or ttl outside its bounds); ALREADY_EXISTS (the request id was used
     ///   with other content).
     public func registerAgent(
@@ -62,6 +63,7 @@ extension AgentKeeperClient {
     ///     description, tools, capabilities and metadata count, and forms of a word count as the word.
     ///   - tools: only agents that have all of these, letter for letter.
     ///   - limit: at most so many; 0, or above 1,000, means 1,000.
+    ///   - timeout: for the whole call; nil for the configuration's.
     public func find(
         _ query: String = "", tools: [String] = [], limit: Int = 0, timeout: Duration? = nil
     ) async throws(AgentKeeperError) -> [AgentInfo] {

@@ -28,6 +28,7 @@ extension AgentKeeperClient {
     ///   - ttl: how long one claim may run unless renewed; rounded up to whole seconds, at most a week.
     ///   - requestID: the same id and content again, within 10 minutes, answer with the task that the first made. Nil:
     ///     a new task, and still only one if the call has to be tried again.
+    ///   - timeout: for the whole call; nil for the configuration's.
     /// - Throws: INVALID_ARGUMENT (an empty type; something outside its bounds); ALREADY_EXISTS (the request id was
     ///   used with other content).
     @discardableResult
@@ -55,7 +56,9 @@ extension AgentKeeperClient {
     ///
     /// This is the bare call: nobody renews the claim. ``Agent/tasks()`` gives ``ClaimedTask``, which renews itself.
     ///
-    /// - Parameter wait: how long to wait for a task; nil for as long as it takes.
+    /// - Parameters:
+    ///   - agent: who wants to work.
+    ///   - wait: how long to wait for a task; nil for as long as it takes.
     /// - Returns: nil when none came in time.
     /// - Throws: NOT_FOUND (the agent is unknown or dead, or dies while it waits).
     public func claimTask(
@@ -67,8 +70,11 @@ extension AgentKeeperClient {
     /// The work is done. The same again, by the same agent, is fine.
     ///
     /// - Parameters:
+    ///   - task: the task's id.
+    ///   - agent: the claimer.
     ///   - output: the result, at most 3.75 MiB together with the input.
     ///   - token: the claim's; nil for any claim of this agent.
+    ///   - timeout: for the whole call; nil for the configuration's.
     /// - Throws: NOT_FOUND (unknown task); PERMISSION_DENIED (another agent's task, or another claim's token);
     ///   FAILED_PRECONDITION (nobody has claimed it).
     public func completeTask(
@@ -86,8 +92,11 @@ extension AgentKeeperClient {
     /// The work has failed. With a retry left the task goes back to the queue, else it is dead.
     ///
     /// - Parameters:
+    ///   - task: the task's id.
+    ///   - agent: the claimer.
     ///   - reason: why, for people; at most 16 KiB.
     ///   - token: the claim's; nil for any claim of this agent.
+    ///   - timeout: for the whole call; nil for the configuration's.
     /// - Throws: as ``completeTask(_:for:token:output:timeout:)``.
     public func failTask(
         _ task: String, for agent: AgentID, token: FencingToken? = nil, reason: String, timeout: Duration? = nil
@@ -114,7 +123,9 @@ extension AgentKeeperClient {
 
     /// All tasks, oldest first; read in as many parts as it takes.
     ///
-    /// - Parameter status: only these; nil for all.
+    /// - Parameters:
+    ///   - status: only these; nil for all.
+    ///   - timeout: for the whole call; nil for the configuration's.
     public func tasks(_ status: TaskStatus? = nil, timeout: Duration? = nil) async throws(AgentKeeperError)
         -> [TaskInfo]
     {
@@ -129,6 +140,7 @@ extension AgentKeeperClient {
     ///   - status: only these; nil for all.
     ///   - pageSize: at most so many, up to 10,000; fewer may come, so that an answer stays below 4 MiB.
     ///   - token: the last page's ``Page/nextToken``; nil to begin.
+    ///   - timeout: for the whole call; nil for the configuration's.
     /// - Throws: INVALID_ARGUMENT (a token that was never given out).
     public func tasks(
         _ status: TaskStatus? = nil, pageSize: Int, after token: String? = nil, timeout: Duration? = nil

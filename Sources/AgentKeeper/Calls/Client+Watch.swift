@@ -38,10 +38,10 @@ public struct WatchFilter: Hashable, Sendable {
 extension AgentKeeperClient {
     /// Events as they happen. When this returns, the subscription is in force: what is done from now on is seen.
     ///
-    ///     for try await element in try await keeper.watch(WatchFilter(topics: ["lease."])) {
+    ///     for try await element in try await keeper.watch(WatchFilter(topics: ["task."])) {
     ///         switch element {
     ///         case .event(let event): print(event.topic, event.sequence)
-    ///         case .gap(let gap): print("events were missed: \(gap.reason)")  // read the state anew
+    ///         case .gap(let gap): print("events were missed, read the state anew: \(gap.reason)")
     ///         case .progress: break
     ///         }
     ///     }
@@ -263,6 +263,8 @@ private final class Watch: Sendable {
             state.withLock { state in
                 state.pending.append(.gap(EventGap(after: state.position, reason: message)))
                 state.position = 0
+                // One gap is enough, should it be another history as well.
+                state.history = nil
             }
         case .rpc(.unavailable, _), .rpc(.internal, _), .rpc(.unknown, _), .rpc(.deadlineExceeded, _),
             .rpc(.aborted, _), .rpc(.resourceExhausted, _), .rpc(.cancelled, _):

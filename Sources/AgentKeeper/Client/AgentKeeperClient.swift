@@ -4,10 +4,10 @@
 /// is, and made anew when it breaks. Close it when it is not needed any more: agents that are still registered through
 /// it leave, and their leases are free at once.
 ///
-///     let keeper = try await AgentKeeperClient.connect(to: "localhost:7070")
-///     try await keeper.withAgent(named: "scraper-1", tools: ["browser"]) { agent in
+///     let keeper = try await AgentKeeperClient.connect(to: address)
+///     let pages = try await keeper.withAgent(named: "scraper-1", tools: ["browser"]) { agent in
 ///         try await agent.withLease(on: "task:42", ttl: .seconds(120)) { lease in
-///             // The work; cancelled at once if the lease is lost.
+///             try await scrape("example.com", token: lease.token)
 ///         }
 ///     }
 ///     await keeper.close()
@@ -42,6 +42,7 @@ public final class AgentKeeperClient: Sendable {
     /// Runs `body` with a client that is closed afterwards, whatever happens.
     ///
     /// - Throws: what `body` throws, and as ``connect(to:configuration:)``.
+    @discardableResult
     public static func withClient<Result>(
         of address: String = "127.0.0.1:7070", configuration: ClientConfiguration = ClientConfiguration(),
         isolation: isolated (any Actor)? = #isolation, _ body: (AgentKeeperClient) async throws -> Result
@@ -51,8 +52,6 @@ public final class AgentKeeperClient: Sendable {
 
     /// Starts a daemon for this client, and returns when it is ready. It ends with ``close()``, or with the process,
     /// however that ends. Two at once don't meet: each has a free port and a state of its own.
-    ///
-    ///     let keeper = try await AgentKeeperClient.embedded()
     ///
     /// - Parameters:
     ///   - options: which program, where its state is kept, further flags.
@@ -69,7 +68,12 @@ public final class AgentKeeperClient: Sendable {
 
     /// Runs `body` with an embedded daemon that is stopped afterwards, whatever happens.
     ///
+    ///     try await AgentKeeperClient.withEmbedded { keeper in
+    ///         try await keeper.createTask("scrape")
+    ///     }
+    ///
     /// - Throws: what `body` throws, and as ``embedded(_:configuration:)``.
+    @discardableResult
     public static func withEmbedded<Result>(
         _ options: EmbeddedOptions = EmbeddedOptions(), configuration: ClientConfiguration = ClientConfiguration(),
         isolation: isolated (any Actor)? = #isolation, _ body: (AgentKeeperClient) async throws -> Result

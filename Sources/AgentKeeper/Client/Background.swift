@@ -19,6 +19,25 @@ enum Background {
         Task.detached(executorPreference: executor, operation: work)
     }
 
+    /// Does work of the caller's here, so that what it begins is under way even while every thread of Swift's pool is
+    /// blocked and the caller can't go on.
+    static func perform<Success: Sendable>(
+        _ work: @escaping @Sendable () async throws(AgentKeeperError) -> Success
+    ) async throws(AgentKeeperError) -> Success {
+        let task = run { () -> Result<Success, AgentKeeperError> in
+            do throws(AgentKeeperError) {
+                return .success(try await work())
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try await withTaskCancellationHandler {
+            await task.value
+        } onCancel: {
+            task.cancel()
+        }.get()
+    }
+
     /// Returns after `duration`, or when the task is cancelled. Needs no thread of Swift's pool, as `Task.sleep` does.
     static func sleep(for duration: Duration) async {
         guard duration > .zero, !Task.isCancelled else { return }

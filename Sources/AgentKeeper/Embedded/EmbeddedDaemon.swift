@@ -33,7 +33,7 @@ public struct EmbeddedOptions: Sendable {
 
 /// A daemon that belongs to this process: on a free port, with its metrics listener off.
 ///
-/// It ends with ``stop()``, or when this process ends, however that happens: not even `kill -9` leaves an orphan.
+/// It ends with ``stop(patience:)``, or when this process ends, however that happens: not even `kill -9` leaves an orphan.
 /// Mostly you want ``AgentKeeperClient/embedded(_:configuration:)``, which starts one and is its client.
 public final class EmbeddedDaemon: Sendable {
     /// Where it serves, as `HOST:PORT`.

@@ -5,15 +5,21 @@ import Synchronization
 /// An embedded daemon that is started when it is first needed, shared by all who ask, and gone with the process: what a
 /// test suite holds in a static property.
 ///
-///     @Suite struct ScraperTests {
+///     @Suite struct ScrapersTests {
 ///         static let daemon = SharedDaemon()
 ///
-///         @Test func scrapes() async throws {
+///         @Test func oneAtATime() async throws {
 ///             try await Self.daemon.withClient { keeper in
-///                 // Names that no other test uses keep the tests apart.
+///                 try await keeper.withAgent(named: "anna") { agent in
+///                     let lease = try await agent.acquireLease(on: "page")
+///                     #expect(try await agent.acquireLeaseIfFree(on: "page") == nil)
+///                     try await lease.release()
+///                 }
 ///             }
 ///         }
 ///     }
+///
+/// Names that no other test uses keep the tests apart.
 public final class SharedDaemon: Sendable {
     private let options: EmbeddedOptions
     private let start = Mutex<Task<Result<EmbeddedDaemon, AgentKeeperError>, Never>?>(nil)
@@ -46,6 +52,7 @@ public final class SharedDaemon: Sendable {
     /// Runs `body` with a client of its own, which is closed afterwards: agents that it registered leave.
     ///
     /// - Throws: what `body` throws, and as ``daemon``.
+    @discardableResult
     public func withClient<Result>(
         configuration: ClientConfiguration = ClientConfiguration(), isolation: isolated (any Actor)? = #isolation,
         _ body: (AgentKeeperClient) async throws -> Result

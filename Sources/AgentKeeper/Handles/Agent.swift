@@ -88,10 +88,13 @@ extension AgentKeeperClient {
         _ card: AgentCard, ttl: Duration = .seconds(30), whenDead: Agent.DeathPolicy = .giveUp
     ) async throws(AgentKeeperError) -> Agent {
         let ttl = try WholeSeconds(ttl)
-        let answer = try await core.register(card, ttl, requestID: newRequestID(), timeout: nil)
-        let life = AgentLife(
-            core: core, card: card, ttl: ttl, whenDead: whenDead, id: answer.value, provenAt: answer.firstSentAt)
-        try life.begin()
+        let life = try await Background.perform { [core] () throws(AgentKeeperError) in
+            let answer = try await core.register(card, ttl, requestID: newRequestID(), timeout: nil)
+            let life = AgentLife(
+                core: core, card: card, ttl: ttl, whenDead: whenDead, id: answer.value, provenAt: answer.firstSentAt)
+            try life.begin()
+            return life
+        }
         return Agent(life: life, client: self)
     }
 
@@ -105,6 +108,7 @@ extension AgentKeeperClient {
     ///   - body: the work.
     /// - Throws: ``AgentKeeperError/agentDied(_:)`` if the agent died for good before `body` was over; what `body`
     ///   throws; as ``register(_:ttl:whenDead:)``.
+    @discardableResult
     public func withAgent<Success: Sendable>(
         _ card: AgentCard, ttl: Duration = .seconds(30), whenDead: Agent.DeathPolicy = .giveUp,
         _ body: @escaping @Sendable (Agent) async throws -> Success
@@ -118,6 +122,7 @@ extension AgentKeeperClient {
     }
 
     /// As ``withAgent(_:ttl:whenDead:_:)``, with the parts of a card that are needed most.
+    @discardableResult
     public func withAgent<Success: Sendable>(
         named name: String, description: String = "", tools: [String] = [], ttl: Duration = .seconds(30),
         whenDead: Agent.DeathPolicy = .giveUp, _ body: @escaping @Sendable (Agent) async throws -> Success

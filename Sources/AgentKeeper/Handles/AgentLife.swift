@@ -72,7 +72,7 @@ final class AgentLife: Dependent {
             case .alive(let id), .unreachable(let id, _): return id
             case .dead(_, let reason) where whenDead == .giveUp: throw .agentDied(reason)
             case .dead: continue
-            case .left: throw .agentDied("it was deregistered")
+            case .left: throw end.value ?? .agentDied("it was deregistered")
             }
         }
         if Task.isCancelled { throw .cancelled }
@@ -145,16 +145,38 @@ final class AgentLife: Dependent {
     private func awaitDeath(of id: AgentID) async -> String? {
         let filter = WatchFilter(topics: ["agent.died"], agent: id)
         let stream = EventStream(core: core, filter: filter, after: nil, reportsProgress: false)
-        var iterator = stream.makeAsyncIterator()
-        do {
+        do throws(AgentKeeperError) {
+            try await stream.begin(timeout: .seconds(100 * 365 * 86_400))
+            // What happened before the subscription was in force, or in a gap, a heartbeat tells.
+            if let reason = await isDead(id) { return reason }
+            var iterator = stream.makeAsyncIterator()
             while let element = try await iterator.next() {
-                guard case .agent(let info) = element.event?.payload, info.id == id else { continue }
-                let reason = "the daemon took it for dead, or somebody deregistered it"
-                died(id, reason)
-                return reason
+                switch element {
+                case .event(let event):
+                    guard case .agent(let info) = event.payload, info.id == id else { continue }
+                    let reason = "the daemon took it for dead, or somebody deregistered it"
+                    died(id, reason)
+                    return reason
+                case .gap:
+                    if let reason = await isDead(id) { return reason }
+                case .progress:
+                    continue
+                }
             }
         } catch {
             // A daemon that has no such call, or no room for another watcher.
+        }
+        return nil
+    }
+
+    private func isDead(_ id: AgentID) async -> String? {
+        do throws(AgentKeeperError) {
+            acknowledged(id, try await core.heartbeat(id, timeout: nil).sentAt)
+        } catch {
+            if case .rpc(.notFound, let message) = error {
+                died(id, message)
+                return message
+            }
         }
         return nil
     }

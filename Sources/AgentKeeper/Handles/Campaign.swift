@@ -50,6 +50,7 @@ public final class Leadership: Sendable {
     ///
     /// - Throws: ``AgentKeeperError/leadershipLost(_:)`` if it was lost before `body` was over, whatever `body` did;
     ///   else what `body` throws.
+    @discardableResult
     public func whileLeading<Success: Sendable>(
         _ body: @escaping @Sendable () async throws -> Success
     ) async throws -> Success {
@@ -309,8 +310,10 @@ extension Agent {
     /// Makes the agent a candidate, and tells how it goes.
     ///
     ///     for await state in agent.campaign(in: "planners") {
-    ///         if case .leading(let leadership) = state {
-    ///             try? await leadership.whileLeading { try await plan(term: leadership.term) }
+    ///         switch state {
+    ///         case .waiting(let election): print("agent \(election.leader?.rawValue ?? "nobody") leads")
+    ///         case .leading(let leadership): try? await leadership.whileLeading { try await plan(term: leadership.term) }
+    ///         case .lost(let reason): print("leads no more: \(reason)")
     ///         }
     ///     }
     ///
@@ -322,6 +325,7 @@ extension Agent {
     ///
     /// - Throws: ``AgentKeeperError/leadershipLost(_:)`` if leadership was lost before `body` was over, whatever `body`
     ///   did; ``AgentKeeperError/agentDied(_:)`` if the agent died while it waited; what `body` throws.
+    @discardableResult
     public func withLeadership<Success: Sendable>(
         of group: String, _ body: @escaping @Sendable (Leadership) async throws -> Success
     ) async throws -> Success {

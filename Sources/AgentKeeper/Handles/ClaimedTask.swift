@@ -48,6 +48,7 @@ public final class ClaimedTask: Sendable {
     ///
     /// - Throws: ``AgentKeeperError/leaseLost(_:)`` if it was lost before `body` was over, whatever `body` did; else
     ///   what `body` throws.
+    @discardableResult
     public func whileHeld<Success: Sendable>(
         _ body: @escaping @Sendable () async throws -> Success
     ) async throws -> Success {
@@ -127,11 +128,11 @@ public struct ClaimedTasks: AsyncSequence, Sendable {
         fileprivate let agent: Agent
 
         /// Waits for a task that the agent has the tools for.
-        public mutating func next() async -> ClaimedTask? { await agent.nextTask() }
+        public mutating func next() async -> ClaimedTask? { await agent.taskInBackground() }
 
         /// As ``next()``.
         public mutating func next(isolation actor: isolated (any Actor)? = #isolation) async -> ClaimedTask? {
-            await agent.nextTask()
+            await agent.taskInBackground()
         }
     }
 }
@@ -141,7 +142,8 @@ extension Agent {
     ///
     ///     for await task in agent.tasks() {
     ///         do {
-    ///             try await task.complete(try await task.whileHeld { try await scrape(task.input) })
+    ///             let output = try await task.whileHeld { try await scrape("\(task.id)", token: task.token) }
+    ///             try await task.complete(output)
     ///         } catch {
     ///             try? await task.fail("\(error)")
     ///         }
@@ -183,7 +185,12 @@ extension Agent {
         }
     }
 
-    fileprivate func nextTask() async -> ClaimedTask? {
+    fileprivate func taskInBackground() async -> ClaimedTask? {
+        // It throws nothing of its own.
+        try? await Background.perform { () throws(AgentKeeperError) in await self.nextTask() }
+    }
+
+    private func nextTask() async -> ClaimedTask? {
         var pause = Duration.milliseconds(50)
         while !Task.isCancelled {
             do throws(AgentKeeperError) {

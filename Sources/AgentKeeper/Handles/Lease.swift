@@ -55,6 +55,7 @@ public final class Lease: Sendable {
     ///
     /// - Throws: ``AgentKeeperError/leaseLost(_:)`` if the lease was lost before `body` was over, whatever `body` did;
     ///   else what `body` throws.
+    @discardableResult
     public func whileHeld<Success: Sendable>(
         _ body: @escaping @Sendable () async throws -> Success
     ) async throws -> Success {
@@ -96,7 +97,9 @@ extension Agent {
     public func acquireLease(
         on task: String, ttl: Duration = .seconds(60), waitingUpTo wait: Duration = .zero
     ) async throws(AgentKeeperError) -> Lease {
-        switch try await acquire(task, WholeSeconds(ttl), wait) {
+        let ttl = try WholeSeconds(ttl)
+        switch try await Background.perform({ () throws(AgentKeeperError) in try await self.acquire(task, ttl, wait) })
+        {
         case .success(let lease): return lease
         case .failure(let holder): throw .leaseHeld(holder.lease)
         }
@@ -106,7 +109,9 @@ extension Agent {
     public func acquireLeaseIfFree(
         on task: String, ttl: Duration = .seconds(60), waitingUpTo wait: Duration = .zero
     ) async throws(AgentKeeperError) -> Lease? {
-        switch try await acquire(task, WholeSeconds(ttl), wait) {
+        let ttl = try WholeSeconds(ttl)
+        switch try await Background.perform({ () throws(AgentKeeperError) in try await self.acquire(task, ttl, wait) })
+        {
         case .success(let lease): return lease
         case .failure: return nil
         }
@@ -117,6 +122,7 @@ extension Agent {
     ///
     /// - Throws: ``AgentKeeperError/leaseLost(_:)`` if the lease was lost before `body` was over, whatever `body` did;
     ///   what `body` throws; as ``acquireLease(on:ttl:waitingUpTo:)``.
+    @discardableResult
     public func withLease<Success: Sendable>(
         on task: String, ttl: Duration = .seconds(60), waitingUpTo wait: Duration = .zero,
         _ body: @escaping @Sendable (Lease) async throws -> Success
@@ -126,6 +132,7 @@ extension Agent {
 
     /// As ``withLease(on:ttl:waitingUpTo:_:)``, but nil, and `body` does not run, if the lease is held and was not free
     /// in time.
+    @discardableResult
     public func withLeaseIfFree<Success: Sendable>(
         on task: String, ttl: Duration = .seconds(60), waitingUpTo wait: Duration = .zero,
         _ body: @escaping @Sendable (Lease) async throws -> Success

@@ -36,7 +36,8 @@ struct ControllingTerminal {
         }
         if isGiven { tcsetpgrp(descriptor, getpgrp()) }
         // We go on from here when somebody sends SIGCONT. The guardian counts meanwhile: nobody renews.
-        kill(getpid(), SIGSTOP)
+        // To this thread: one that is sent to the process may stop it a moment after we went on.
+        raise(SIGSTOP)
         if isGiven, tcgetpgrp(descriptor) == getpgrp() { tcsetpgrp(descriptor, command) }
         kill(-command, SIGCONT)
     }

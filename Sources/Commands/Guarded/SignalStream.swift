@@ -50,7 +50,7 @@ final class SignalStream: Sendable {
             guard receiver == nil else { return }
             // Whoever waits at the terminal may stop us, as if nobody had caught it.
             if number == SIGTSTP, state.waiter != nil {
-                receiver = { _ in kill(getpid(), SIGSTOP) }
+                receiver = { _ in raise(SIGSTOP) }
                 return
             }
             waiter = state.waiter
