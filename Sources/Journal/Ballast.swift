@@ -11,16 +11,26 @@ struct Ballast {
 
     init(disk: any Disk) { self.disk = disk }
 
+    /// All of it or, when there is no room for all, nothing.
     mutating func takeOn() throws(DiskError) {
         guard !isThere else { return }
         let file = try disk.create(Self.fileName)
+        do throws(DiskError) {
+            try fill(file)
+        } catch {
+            try disk.remove(Self.fileName)
+            throw error
+        }
+        isThere = true
+    }
+
+    private func fill(_ file: any DiskFile) throws(DiskError) {
         let zeros = [UInt8](repeating: 0, count: 65_536)
         for offset in stride(from: 0, to: Self.bytes, by: zeros.count) {
             try zeros.withUnsafeBufferPointer { zeros throws(DiskError) in
                 try file.write(UnsafeRawBufferPointer(zeros), at: offset)
             }
         }
-        isThere = true
     }
 
     mutating func dump() throws(DiskError) {
