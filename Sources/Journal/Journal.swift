@@ -207,6 +207,8 @@ package final class Journal: @unchecked Sendable {
     /// Bytes of closed segments that are not in the database yet.
     package var waitingBytes: Int { waiting.reduce(0) { $0 + $1.bytes } }
 
+    private static let blockBytes = 4_096
+
     /// A segment whose blocks have all been written.
     private static func prepareSegment(
         _ disk: any Disk, _ number: UInt32, bytes: Int, syncs: Bool, recycling old: UInt32?
@@ -214,7 +216,8 @@ package final class Journal: @unchecked Sendable {
         let name = LogFormat.name(ofSegment: number)
         if let old { try disk.rename(LogFormat.name(ofSegment: old), to: name) }
         let file = try disk.createLog(name, syncs: syncs)
-        var end = try file.size()
+        // Whole blocks: a log that was not synced ends anywhere, and what goes past the page cache can't begin there.
+        var end = try file.size() & ~(blockBytes - 1)
         let zeros = [UInt8](repeating: 0, count: min(bytes, 1 << 20))
         while end < bytes {
             let count = min(zeros.count, bytes - end)
