@@ -87,6 +87,8 @@ let package = Package(
             swiftSettings: strict + [.enableUpcomingFeature("InternalImportsByDefault")]),
 
         .testTarget(name: "CoordinationTests", dependencies: ["Coordination"], swiftSettings: strict),
+        .testTarget(
+            name: "JournalTests", dependencies: ["Journal", "Coordination", "CSQLite", "CZlib"], swiftSettings: strict),
         .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2", "CNghttp2"], swiftSettings: strict),
         .testTarget(
             name: "RPCTests",

@@ -11,11 +11,20 @@ struct Ballast {
 
     init(disk: any Disk) { self.disk = disk }
 
+    /// All of it or, when there is no room for all, nothing.
     mutating func takeOn() throws(DiskError) {
         guard !isThere else { return }
         let file = try disk.create(Self.fileName)
-        // From here on: when the disk fills up now, a part of it is as good as the whole to be given up.
+        do throws(DiskError) {
+            try fill(file)
+        } catch {
+            try disk.remove(Self.fileName)
+            throw error
+        }
         isThere = true
+    }
+
+    private func fill(_ file: any DiskFile) throws(DiskError) {
         let zeros = [UInt8](repeating: 0, count: 65_536)
         for offset in stride(from: 0, to: Self.bytes, by: zeros.count) {
             try zeros.withUnsafeBufferPointer { zeros throws(DiskError) in

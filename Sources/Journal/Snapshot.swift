@@ -25,19 +25,20 @@ package enum Snapshot {
     package static func take(
         _ disk: any Disk, to name: String, on other: any Disk, limits: Limits
     ) throws(JournalError) -> Contents {
-        for _ in 1..<attempts {
+        for number in 1...attempts {
             do throws(JournalError) {
-                return try attempt(disk, to: name, on: other, limits: limits)
+                if let contents = try attempt(disk, to: name, on: other, limits: limits) { return contents }
             } catch {
-                guard error.mayBeThatTheLogWasMoved else { throw error }
+                guard error.mayBeThatTheLogWasMoved, number < attempts else { throw error }
             }
         }
-        return try attempt(disk, to: name, on: other, limits: limits)
+        throw .unusable("the log is put into the database faster than both can be copied; try again later")
     }
 
+    /// Nil when a part of the log went into the database after that was copied.
     private static func attempt(
         _ disk: any Disk, to name: String, on other: any Disk, limits: Limits
-    ) throws(JournalError) -> Contents {
+    ) throws(JournalError) -> Contents? {
         guard try onDisk({ () throws(DiskError) in try disk.list() }).contains(Schema.fileName) else {
             throw .unusable("there is no \(Schema.fileName): this is no data directory")
         }
@@ -57,6 +58,8 @@ package enum Snapshot {
         let segments = try LogReader.segments(on: disk)
         let reader = LogReader(disk: disk, identity: ledger.daemon.identity)
         let reached = try reader.replay(segments, after: saved, into: ledger)
+        // What is missing at the end of a log can't be told from what was never written. But it is in the database.
+        guard try Ledger.daemonRow(source).counters.revision <= reached else { return nil }
         try ledger.write()
         let machine = try Loading.machine(from: copy, limits: limits, startTokensAbove: FencingToken(0))
         machine.checkInvariants()
