@@ -175,7 +175,9 @@ package final class Journal: @unchecked Sendable {
         let done = waiting
         if !done.isEmpty {
             let reader = LogReader(disk: disk, identity: identity)
-            _ = try reader.replay(done.map(\.number), after: ledger.revision, into: ledger)
+            _ = try reader.replay(
+                done.map(\.number), lengths: Dictionary(uniqueKeysWithValues: done.map { ($0.number, $0.usedBytes) }),
+                after: ledger.revision, into: ledger)
             try ledger.write()
             waiting = []
             spare += done
@@ -207,7 +209,7 @@ package final class Journal: @unchecked Sendable {
     }
 
     /// Bytes of closed segments that are not in the database yet.
-    package var waitingBytes: Int { waiting.reduce(0) { $0 + $1.bytes } }
+    package var waitingBytes: Int { waiting.reduce(0) { $0 + $1.usedBytes } }
 
     /// Of file systems, or a multiple of it.
     private static let blockBytes = 4_096
@@ -271,8 +273,10 @@ package final class Journal: @unchecked Sendable {
 
 extension LogReader {
     /// Puts what was committed after `revision` into the ledger's hands.
-    func replay(_ segments: [UInt32], after revision: Revision, into ledger: Ledger) throws(JournalError) -> Revision {
-        try replay(segments, after: revision) { record throws(JournalError) in
+    func replay(
+        _ segments: [UInt32], lengths: [UInt32: Int] = [:], after revision: Revision, into ledger: Ledger
+    ) throws(JournalError) -> Revision {
+        try replay(segments, lengths: lengths, after: revision) { record throws(JournalError) in
             switch record {
             case .transaction(let transaction): try ledger.apply(transaction)
             case .clock(let moment): ledger.note(moment)

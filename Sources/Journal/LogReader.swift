@@ -26,17 +26,19 @@ struct LogReader {
 
     /// Hands over the transactions of these segments in their order, from the first one after `revision` on.
     ///
+    /// - Parameter lengths: how much of a segment was written, for those of which it is known. The rest of others is searched.
     /// - Returns: the last revision, which is `revision` when there was nothing new.
     /// - Throws: `damaged` when something is missing or unreadable that was durable once, and what `body` throws.
     func replay(
-        _ segments: [UInt32], after revision: Revision, _ body: (Record) throws(JournalError) -> Void
+        _ segments: [UInt32], lengths: [UInt32: Int] = [:], after revision: Revision,
+        _ body: (Record) throws(JournalError) -> Void
     ) throws(JournalError) -> Revision {
         var reached = revision
         /// Where reading first failed since something was read.
         var doubt: String?
         for number in segments {
             let name = LogFormat.name(ofSegment: number)
-            let contents = try contents(of: name)
+            let contents = try contents(of: name, upTo: lengths[number])
             try contents.withUnsafeBufferPointer { buffer throws(JournalError) in
                 let bytes = UnsafeRawBufferPointer(buffer)
                 var offset = 0
@@ -91,10 +93,11 @@ struct LogReader {
         }
     }
 
-    private func contents(of name: String) throws(JournalError) -> [UInt8] {
+    private func contents(of name: String, upTo length: Int?) throws(JournalError) -> [UInt8] {
         try onDisk { () throws(DiskError) in
             let file = try disk.open(name)
-            var contents = [UInt8](repeating: 0, count: try file.size())
+            let size = if let length { length } else { try file.size() }
+            var contents = [UInt8](repeating: 0, count: size)
             let count = try contents.withUnsafeMutableBufferPointer { bytes throws(DiskError) in
                 try file.read(into: UnsafeMutableRawBufferPointer(bytes), at: 0)
             }

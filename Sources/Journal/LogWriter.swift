@@ -11,6 +11,8 @@ struct Segment: Sendable {
     let number: UInt32
     let file: any DiskFile
     let bytes: Int
+    /// How much of it was written, once it is closed.
+    var usedBytes = 0
 }
 
 struct LogWriter: ~Copyable {
@@ -98,6 +100,7 @@ struct LogWriter: ~Copyable {
     /// Goes on in the next segment, if that is ready and there is anything in the present one.
     mutating func close() {
         guard offset > 0, let next else { return }
+        current.usedBytes = offset
         closed.append(current)
         current = next
         self.next = nil
