@@ -336,8 +336,9 @@ extension ClientConnection: HTTP2Delegate {
     }
 
     func streamClosed(_ stream: AnyObject, _ code: HTTP2ErrorCode) {
-        let stream = call(stream)
-        streams[ObjectIdentifier(stream)] = nil
+        // Ours from here on: when nobody else holds the call any more, the table's reference was the last, and whoever
+        // calls us relies on that one.
+        guard let stream = streams.removeValue(forKey: ObjectIdentifier(stream)) else { return connector.roomMade() }
         // On a connection that takes calls, what was not sent could not be.
         if stream.id > lastSentStream, state != .ready { stream.wasNotSent() } else { stream.closed(code) }
         connector.roomMade()
