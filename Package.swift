@@ -65,7 +65,8 @@ let package = Package(
         .executableTarget(
             name: "Daemon",
             dependencies: [
-                "Commands", "Services", "Admin", "RPC", "HTTP2", "Coordination", "CLinux", nioCore, nioPosix, logging,
+                "Commands", "CProcess", "Services", "Admin", "RPC", "HTTP2", "Coordination", "CLinux", nioCore,
+                nioPosix, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
