@@ -11,6 +11,7 @@ let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
 let package = Package(
@@ -31,6 +32,7 @@ let package = Package(
         .systemLibrary(name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
         .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
@@ -39,12 +41,18 @@ let package = Package(
 
         .target(
             name: "Coordination",
-            dependencies: [.product(name: "DequeModule", package: "swift-collections")],
+            dependencies: [deque],
+            swiftSettings: strict),
+        .target(
+            name: "Journal",
+            dependencies: ["Coordination", "CLinux", "CSQLite", "CZlib", deque],
             swiftSettings: strict),
         .target(name: "HTTP2", dependencies: ["CNghttp2"], swiftSettings: strict),
         .target(
             name: "RPC",
-            dependencies: ["HTTP2", "CMessages", "CProtobufC", "CZlib", nioCore, nioPosix],
+            dependencies: [
+                "HTTP2", "CMessages", "CProtobufC", "CZlib", nioCore, nioPosix, deque,
+            ],
             swiftSettings: strict),
         .target(
             name: "Services",
@@ -65,7 +73,8 @@ let package = Package(
         .executableTarget(
             name: "Daemon",
             dependencies: [
-                "Commands", "CProcess", "Services", "Admin", "RPC", "HTTP2", "Coordination", "CLinux", nioCore,
+                "Commands", "CProcess", "Services", "Admin", "RPC", "HTTP2", "Journal", "Coordination", "CLinux",
+                "CSodium", nioCore,
                 nioPosix, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -78,6 +87,8 @@ let package = Package(
             swiftSettings: strict + [.enableUpcomingFeature("InternalImportsByDefault")]),
 
         .testTarget(name: "CoordinationTests", dependencies: ["Coordination"], swiftSettings: strict),
+        .testTarget(
+            name: "JournalTests", dependencies: ["Journal", "Coordination", "CSQLite", "CZlib"], swiftSettings: strict),
         .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2", "CNghttp2"], swiftSettings: strict),
         .testTarget(
             name: "RPCTests",
@@ -87,7 +98,7 @@ let package = Package(
             name: "AdminTests", dependencies: ["Admin", "Coordination", nioCore, nioPosix], swiftSettings: strict),
         .testTarget(
             name: "AgentKeeperTests", dependencies: ["AgentKeeper", "AgentKeeperProbe", nioCore, nioPosix],
-            swiftSettings: strict),
+            exclude: ["Support"], swiftSettings: strict),
         // A process for them to kill, and to block.
         .executableTarget(
             name: "AgentKeeperProbe", dependencies: ["AgentKeeper"], path: "Tests/AgentKeeperProbe",

@@ -1,6 +1,15 @@
 // What Glibc's Swift module leaves out, since C declares it with variable arguments.
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 
 // Has the kernel send SIGCONT to this process when the thread ends that started it.
 static inline int continue_at_parent_death(void) { return prctl(PR_SET_PDEATHSIG, SIGCONT); }
+
+// A GNU extension whose number differs between processors: for open(2), past the page cache.
+static const int clinux_o_direct =
+#ifdef __O_DIRECT
+    __O_DIRECT;
+#else
+    O_DIRECT;
+#endif

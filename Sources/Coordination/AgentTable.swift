@@ -12,23 +12,29 @@ struct AgentTable: ~Copyable, Sendable {
     struct Entry: Sendable {
         let id: AgentID
         let card: AgentCard
-        /// How long it may be silent before it is UNREACHABLE, and before it is DEAD.
-        let unreachableAfter: Span
-        let deadAfter: Span
+        /// As it was given, and how much longer it may be silent.
+        let ttl: Span
+        let slack: Span
         let registeredAt: WallTime
         var lastHeartbeatAt: WallTime
+        /// The last heartbeat that a journal knows of.
+        var recordedHeartbeatAt: WallTime
         var lastHeard: Instant
+        /// The event of its registration: the order of age.
+        let registeredBy: Sequence
         fileprivate(set) var status = AgentStatus.alive
         /// When it falls silent or, UNREACHABLE, when it dies. None once it is DEAD.
         var deadline: DeadlineQueue.Handle?
         /// Its number in the search index; valid until its death, as is the next.
         fileprivate(set) var document: UInt32 = 0
-        /// Counts the agents that were ever registered, from 1.
-        fileprivate(set) var serial: UInt64 = 0
         let tools: ToolSetSlot
         var leases = Chain<LeaseTable.Entry>()
         var waits = Chain<WaitTable.Entry>()
         var candidacies = Chain<Elections.Candidacy>()
+
+        /// How long it may be silent before it is UNREACHABLE, and before it is DEAD.
+        var unreachableAfter: Span { ttl + slack }
+        var deadAfter: Span { ttl * 2 + slack }
 
         var info: AgentInfo {
             AgentInfo(
@@ -43,7 +49,6 @@ struct AgentTable: ~Copyable, Sendable {
     private var found: [UInt32: AgentSlot] = [:]
     private var dead: Deque<(slot: AgentSlot, since: Instant)> = []
     private(set) var order = CreationOrder<Entry>()
-    private var lastSerial: UInt64 = 0
     private(set) var aliveCount = 0
     private(set) var unreachableCount = 0
     private var livingBytes = 0
@@ -56,6 +61,11 @@ struct AgentTable: ~Copyable, Sendable {
     var deadCount: Int { dead.count }
     var livingCount: Int { aliveCount + unreachableCount }
     var slots: [AgentSlot] { entries.slots }
+
+    func slots(from start: Int, count: Int) -> [AgentSlot] { entries.slots(from: start, count: count) }
+
+    /// The places of the table, used ones and others.
+    var places: Int { entries.places }
 
     subscript(slot: AgentSlot) -> Entry {
         @inline(__always) _read { yield entries[slot] }
@@ -88,12 +98,31 @@ struct AgentTable: ~Copyable, Sendable {
         entries[slot].document = document
         found[document] = slot
         index[agent.id] = slot
-        lastSerial += 1
-        entries[slot].serial = lastSerial
-        order.append(slot, serial: lastSerial)
+        order.append(slot, serial: agent.registeredBy.value)
         aliveCount += 1
         livingBytes += agent.card.textBytes
         return slot
+    }
+
+    /// Takes in an agent that was kept over a restart, after all that registered before it.
+    mutating func restore(_ agent: Entry, status: AgentStatus, diedAt: Instant?) -> AgentSlot {
+        guard let diedAt else {
+            let slot = insert(agent)
+            if status == .unreachable { becomeUnreachable(slot) }
+            return slot
+        }
+        let slot = entries.insert(agent)
+        entries[slot].status = .dead
+        order.append(slot, serial: agent.registeredBy.value)
+        index[agent.id] = slot
+        dead.append((slot, diedAt))
+        deadBytes += agent.card.textBytes
+        return slot
+    }
+
+    /// All are there: the dead are forgotten in the order of their deaths.
+    mutating func finishRestoring() {
+        dead.sort { ($0.since, entries[$0.slot].registeredBy) < ($1.since, entries[$1.slot].registeredBy) }
     }
 
     /// A new index, in which the living have the lowest numbers, in the same order. At a hundred
@@ -137,7 +166,9 @@ struct AgentTable: ~Copyable, Sendable {
         deadBytes += entries[slot].card.textBytes
     }
 
-    mutating func forget(at now: Instant) {
+    /// Says which were forgotten: nearly always none.
+    mutating func forget(at now: Instant) -> [AgentID] {
+        var forgotten: [AgentID] = []
         while let first = dead.first,
             dead.count > limits.values.maxDeadAgents || deadBytes > limits.values.maxDeadAgentBytes
                 || now - first.since >= limits.values.deadAgentRetention
@@ -145,9 +176,11 @@ struct AgentTable: ~Copyable, Sendable {
             dead.removeFirst()
             deadBytes -= entries[first.slot].card.textBytes
             index[entries[first.slot].id] = nil
-            order.remove(serial: entries[first.slot].serial)
+            forgotten.append(entries[first.slot].id)
+            order.remove(serial: entries[first.slot].registeredBy.value)
             entries.remove(first.slot)
         }
+        return forgotten
     }
 
     func find(query: String, tools: [String], limit: Int) -> [AgentInfo] {

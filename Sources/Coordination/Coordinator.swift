@@ -3,6 +3,11 @@
 // Whoever carries a command in, from whichever thread and by whichever protocol, calls `perform`: the
 // lock is held for about a microsecond. What the command settled for others, and that there are new
 // events, is told after the lock is let go, so nobody's reaction ever runs inside it.
+//
+// With a journal, what is true here may not be on disk yet. So every outcome and every reading comes with the
+// revision that it is based on, and whoever takes it to a client waits until that revision is durable.
+// The journal's writer takes the changes out, as many as have gathered since it last did, and says when
+// they are on disk. Events are for watchers only then.
 
 import Synchronization
 
@@ -11,9 +16,16 @@ package protocol EventListener: AnyObject, Sendable {
     func eventsWereAdded()
 }
 
+/// Writes changes down.
+package protocol ChangeWriter: AnyObject, Sendable {
+    /// There are changes, after a while in which there were none: `takeChanges` has them. Must not block.
+    func changesAreWaiting()
+}
+
 package final class Coordinator: Sendable {
-    /// What becomes of a call that waits; runs once, on whichever thread settled it, outside the lock.
-    package typealias Settlement = @Sendable (Outcome) -> Void
+    /// What becomes of a call that waits, and the revision it is based on; runs once, on whichever thread settled
+    /// it, outside the lock.
+    package typealias Settlement = @Sendable (Outcome, Revision) -> Void
 
     private struct State: ~Copyable, Sendable {
         var machine: Machine
@@ -21,11 +33,36 @@ package final class Coordinator: Sendable {
         /// Replaced as a whole, never changed: it is used outside the lock.
         var listeners: [any EventListener] = []
         var toldSequence = Sequence.zero
+        /// The last event that may be told of.
+        var durableSequence = Sequence(.max)
+        var writer: (any ChangeWriter)?
+        /// Whether the writer knows that there are changes.
+        var writerIsAwake = false
+        /// Bytes of changes that may wait, and why no more.
+        var room = Coordinator.maxWaitingChangeBytes
+        var noRoomReason = "the disk is slower than the changes come"
     }
 
     private let state: Mutex<State>
+    /// From the monotonic clock to the daemon's own, which goes on over a restart where it stopped.
+    private let clockOffset: Span
+    private let stallTolerance: Span?
+    private let durable: Atomic<UInt64>
 
-    package init(machine: consuming sending Machine) {
+    /// Changes that wait to be written, in bytes: a disk that has stopped answering must not fill the memory.
+    package static let maxWaitingChangeBytes = 64 << 20
+
+    /// - Parameters:
+    ///   - start: the monotonic clock now, which is the moment at which the machine stopped; nil when the
+    ///     machine is new, and the monotonic clock is the machine's.
+    ///   - stallTolerance: when nothing at all was done for longer, the process itself was stopped, and no agent's
+    ///     silence counts. The owner sees to it that something is done more often, `advance` at least.
+    package init(
+        machine: consuming sending Machine, resumingAt start: Instant? = nil, stallTolerance: Span? = nil
+    ) {
+        clockOffset = start.map { machine.lastInstant - $0 } ?? Span(nanoseconds: 0)
+        self.stallTolerance = stallTolerance
+        durable = Atomic(.max)
         state = Mutex(State(machine: machine))
     }
 
@@ -33,43 +70,84 @@ package final class Coordinator: Sendable {
     ///
     /// - Parameter settlement: for commands that may wait; kept when the outcome is `waiting`, until the
     ///   wait is settled or cancelled.
+    /// - Returns: the outcome, and the revision that must be durable before anybody is told of it.
     package func perform(
         _ command: Command, at now: Moment, settlement: Settlement? = nil
-    ) -> Outcome {
+    ) -> (outcome: Outcome, revision: Revision) {
         let (outcome, news) = state.withLock { state in
-            let outcome = state.machine.apply(command, at: now)
+            let outcome = apply(command, at: now, &state)
             if case .waiting(let waiter) = outcome {
                 precondition(settlement != nil, "a command that waits without anybody to tell")
                 state.waiting[waiter] = settlement
             }
             if case .cancelWait(let waiter) = command { state.waiting[waiter] = nil }
-            return (outcome, Self.news(&state))
+            return (outcome, takeNews(&state))
         }
         tell(news)
-        return outcome
+        return (outcome, news.revision)
     }
 
-    /// Reads what is true at this moment.
+    /// Reads what is true at this moment; it may be told to nobody before the revision is durable.
     package func read<Result: Sendable, Failure: Error>(
         at now: Moment, _ body: (borrowing Machine) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
+    ) throws(Failure) -> (result: Result, revision: Revision) {
+        try look(at: now) { state throws(Failure) in try body(state.machine) }
+    }
+
+    private func look<Result: Sendable, Failure: Error>(
+        at now: Moment, _ body: (borrowing State) throws(Failure) -> Result
+    ) throws(Failure) -> (result: Result, revision: Revision) {
         let (result, news) = state.withLock { state in
-            _ = state.machine.apply(.advance, at: now)
+            _ = apply(.advance, at: now, &state)
             let result: Swift.Result<Result, Failure>
             do throws(Failure) {
-                result = .success(try body(state.machine))
+                result = .success(try body(state))
             } catch {
                 result = .failure(error)
             }
-            return (result, Self.news(&state))
+            return (result, takeNews(&state))
         }
         tell(news)
-        return try result.get()
+        return (try result.get(), news.revision)
     }
 
     /// Lets happen what is due.
     package func advance(to now: Moment) {
         _ = perform(.advance, at: now)
+    }
+
+    private func apply(_ command: Command, at now: Moment, _ state: inout State) -> Outcome {
+        let moment = Moment(instant: now.instant + clockOffset, wall: now.wall)
+        if let stallTolerance, moment.instant - state.machine.lastInstant > stallTolerance {
+            _ = state.machine.apply(.awaken, at: moment)
+        }
+        if command.needsRoom, let refusal = Self.refusal(state) {
+            _ = state.machine.apply(.advance, at: moment)
+            return .refused(refusal)
+        }
+        return state.machine.apply(command, at: moment)
+    }
+
+    private static func refusal(_ state: borrowing State) -> Refusal? {
+        guard state.machine.changeBytes >= state.room else { return nil }
+        return .limitReached(state.noRoomReason)
+    }
+
+    // MARK: Events
+
+    /// The next events that may be told of.
+    package func events(
+        after sequence: Sequence, matching filter: EventFilter, limit: Int, scanning: Int, at now: Moment
+    ) throws(Refusal) -> (events: [Event], examined: Sequence) {
+        try look(at: now) { state throws(Refusal) in
+            try state.machine.events(
+                after: sequence, upTo: state.durableSequence, matching: filter, limit: limit, scanning: scanning)
+        }.result
+    }
+
+    /// The last event that may be told of.
+    package func lastTellableSequence(at now: Moment) -> Sequence {
+        look(at: now) { min($0.durableSequence, $0.machine.lastSequence) }.result
     }
 
     package func add(_ listener: any EventListener) {
@@ -80,21 +158,104 @@ package final class Coordinator: Sendable {
         state.withLock { state in state.listeners.removeAll { $0 === listener } }
     }
 
+    // MARK: The journal
+
+    /// From now on nothing counts as durable before the writer says so. Called once, before the first command; the
+    /// machine has been restored.
+    package func attach(_ writer: any ChangeWriter) {
+        state.withLock { state in
+            durable.store(state.machine.revision.value, ordering: .sequentiallyConsistent)
+            state.durableSequence = state.machine.lastSequence
+            state.writer = writer
+        }
+    }
+
+    package func isDurable(_ revision: Revision) -> Bool {
+        revision.value <= durable.load(ordering: .sequentiallyConsistent)
+    }
+
+    /// Changes that the writer has not taken yet, in bytes.
+    package var waitingChangeBytes: Int { state.withLock { $0.machine.changeBytes } }
+
+    package var durableRevision: Revision { Revision(durable.load(ordering: .sequentiallyConsistent)) }
+
+    /// The daemon's own clock at this moment; nil while nothing runs out by it.
+    package func clock(at now: Moment) -> Moment? {
+        state.withLock { state in
+            state.machine.nextDeadline == nil
+                ? nil : Moment(instant: now.instant + clockOffset, wall: now.wall)
+        }
+    }
+
+    /// Takes down when agents were last heard of, a part of them at a time.
+    package func noteHeartbeats(at now: Moment) {
+        var start = 0
+        while start < state.withLock({ $0.machine.agents.places }) {
+            _ = perform(.noteHeartbeats(from: start, count: Self.heartbeatsAtOnce), at: now)
+            start += Self.heartbeatsAtOnce
+        }
+    }
+
+    /// Agents looked at under the lock in one go.
+    private static let heartbeatsAtOnce = 2_048
+
+    /// Hands over the changes since the last time, in exchange for empty bytes. When there are none the writer is told
+    /// as soon as there are.
+    ///
+    /// - Returns: how far they go, and nil when there are none.
+    package func takeChanges(into bytes: inout [UInt8]) -> (revision: Revision, sequence: Sequence)? {
+        state.withLock { state in
+            guard state.machine.hasChanges else {
+                state.writerIsAwake = false
+                return nil
+            }
+            state.machine.takeChanges(into: &bytes)
+            return (state.machine.revision, state.machine.lastSequence)
+        }
+    }
+
+    /// The changes up to here are on disk. The writer wakes those who wait for that.
+    package func changesAreDurable(upTo revision: Revision, _ sequence: Sequence) {
+        durable.store(revision.value, ordering: .sequentiallyConsistent)
+        let listeners = state.withLock { state in
+            let isNews = state.durableSequence != sequence
+            state.durableSequence = sequence
+            return isNews ? state.listeners : []
+        }
+        for listener in listeners { listener.eventsWereAdded() }
+    }
+
+    /// Changes of so many bytes may be added until the writer takes them; 0 for none at all. And what to say to whoever is
+    /// refused. Without a word from the writer it is `maxWaitingChangeBytes`.
+    package func setRoom(_ bytes: Int, else reason: String) {
+        state.withLock { state in
+            state.room = min(bytes, Self.maxWaitingChangeBytes)
+            state.noRoomReason = reason
+        }
+    }
+
     // MARK: News
 
     private struct News {
+        let revision: Revision
         var settled: [(settlement: Settlement, outcome: Outcome)] = []
         var listeners: [any EventListener] = []
+        var writer: (any ChangeWriter)?
     }
 
-    /// What is to be told since the last time; nil, nearly always, when nobody is concerned.
-    private static func news(_ state: inout State) -> News? {
+    /// What is to be told since the last time; nothing, nearly always, when nobody is concerned.
+    private func takeNews(_ state: inout State) -> News {
+        var news = News(revision: state.machine.revision)
+        if state.machine.hasChanges, !state.writerIsAwake {
+            state.writerIsAwake = true
+            news.writer = state.writer
+        }
         let last = state.machine.lastSequence
         let eventsAdded = last != state.toldSequence
         state.toldSequence = last
-        guard state.machine.hasSettled || (eventsAdded && !state.listeners.isEmpty) else { return nil }
-        var news = News()
-        if eventsAdded { news.listeners = state.listeners }
+        // With a journal they are told of when they are durable.
+        if eventsAdded, state.writer == nil { news.listeners = state.listeners }
+        guard state.machine.hasSettled else { return news }
         for (waiter, outcome) in state.machine.takeSettled() {
             guard let settlement = state.waiting.removeValue(forKey: waiter) else { continue }
             news.settled.append((settlement, outcome))
@@ -102,9 +263,9 @@ package final class Coordinator: Sendable {
         return news
     }
 
-    private func tell(_ news: News?) {
-        guard let news else { return }
-        for (settlement, outcome) in news.settled { settlement(outcome) }
+    private func tell(_ news: News) {
+        news.writer?.changesAreWaiting()
+        for (settlement, outcome) in news.settled { settlement(outcome, news.revision) }
         for listener in news.listeners { listener.eventsWereAdded() }
     }
 }

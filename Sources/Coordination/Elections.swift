@@ -21,6 +21,8 @@ struct Elections: ~Copyable, Sendable {
         let serial: UInt64
         fileprivate(set) var term: Term
         fileprivate(set) var electedAt: WallTime?
+        /// Who led before the restart.
+        fileprivate var restoredLeader: AgentID?
         fileprivate(set) var candidates = Chain<Candidacy>()
         /// The event that told of the last change.
         fileprivate(set) var changedBy = Sequence.zero
@@ -44,7 +46,7 @@ struct Elections: ~Copyable, Sendable {
     private var byElection = Links<Candidacy>()
     private var byAgent = Links<Candidacy>()
     /// The highest term of an election that was forgotten.
-    private var forgottenTerm = Term(0)
+    private(set) var forgottenTerm = Term(0)
 
     init(limits: SharedLimits) {
         self.limits = limits
@@ -71,9 +73,16 @@ struct Elections: ~Copyable, Sendable {
         seats[Seat(agent: agent, election: election)] != nil
     }
 
+    func stored(_ slot: ElectionSlot) -> StoredElection {
+        StoredElection(
+            state: state(slot), changedBy: entries[slot].changedBy, changedAt: entries[slot].changedAt)
+    }
+
     /// The group's election, founded if need be, with a term of 0 that no client sees: its founder leads.
-    mutating func election(of group: GroupName) throws(Refusal) -> ElectionSlot {
-        if let slot = index[group] { return slot }
+    /// And the one that was forgotten to make room.
+    mutating func election(of group: GroupName) throws(Refusal) -> (ElectionSlot, forgotten: GroupName?) {
+        if let slot = index[group] { return (slot, nil) }
+        var forgotten: GroupName?
         if entries.count >= limits.values.maxElections {
             guard let oldest = empty.first else {
                 throw .limitReached(
@@ -81,6 +90,7 @@ struct Elections: ~Copyable, Sendable {
             }
             forgottenTerm = max(forgottenTerm, entries[oldest].term)
             emptyLinks.remove(oldest, from: &empty)
+            forgotten = entries[oldest].group
             index[entries[oldest].group] = nil
             order.remove(serial: entries[oldest].serial)
             entries.remove(oldest)
@@ -90,7 +100,7 @@ struct Elections: ~Copyable, Sendable {
         index[group] = slot
         order.append(slot, serial: lastSerial)
         emptyLinks.append(slot, to: &empty)
-        return slot
+        return (slot, forgotten)
     }
 
     /// True when the agent leads now and somebody has to be told.
@@ -120,6 +130,39 @@ struct Elections: ~Copyable, Sendable {
         if entries[election].candidates.isEmpty { emptyLinks.append(election, to: &empty) }
         if led { changeLeader(election, at: now) }
         return led
+    }
+
+    // MARK: After a restart
+
+    mutating func resume(above term: Term) { forgottenTerm = term }
+
+    /// Takes in an election that was kept over a restart, without its candidates.
+    mutating func restore(_ stored: StoredElection) {
+        lastSerial += 1
+        let slot = entries.insert(
+            Entry(
+                group: stored.state.group, serial: lastSerial, term: stored.state.term,
+                electedAt: stored.state.electedAt,
+                restoredLeader: stored.state.leader, changedBy: stored.changedBy, changedAt: stored.changedAt))
+        index[stored.state.group] = slot
+        order.append(slot, serial: lastSerial)
+        emptyLinks.append(slot, to: &empty)
+    }
+
+    /// Takes in the next candidate of an election. Who leads does not change by it.
+    mutating func restore(
+        _ agent: AgentSlot, id: AgentID, in election: ElectionSlot, chain: inout Chain<Candidacy>
+    ) {
+        let candidacy = candidacies.insert(Candidacy(agent: agent, agentID: id, election: election))
+        seats[Seat(agent: agent, election: election)] = candidacy
+        if entries[election].candidates.isEmpty { emptyLinks.remove(election, from: &empty) }
+        byElection.append(candidacy, to: &entries[election].candidates)
+        byAgent.append(candidacy, to: &chain)
+    }
+
+    /// An election in which another leads than did before the restart.
+    var groupWithWrongLeader: GroupName? {
+        entries.slots.first { leader($0) != entries[$0].restoredLeader }.map { entries[$0].group }
     }
 
     private mutating func changeLeader(_ election: ElectionSlot, at now: WallTime) {

@@ -6,17 +6,22 @@
 // bytes a step, each step a bijection of both the word and the state before: contents of one length that
 // differ in one word never have the same fingerprint.
 
-struct Fingerprint: Hashable, Sendable {
-    private(set) var value: UInt64 = 0x9e37_79b9_7f4a_7c15
+package struct Fingerprint: Hashable, Sendable {
+    package private(set) var value: UInt64 = 0x9e37_79b9_7f4a_7c15
 
-    mutating func add(_ word: UInt64) {
+    package init() {}
+
+    /// One that was taken before.
+    init(value: UInt64) { self.value = value }
+
+    package mutating func add(_ word: UInt64) {
         // The multiplier is odd, so multiplying is reversible; the shift carries high bits down.
         value = (value ^ word) &* 0xff51_afd7_ed55_8ccd
         value ^= value >> 32
     }
 
     /// The length goes first, so that no two lists of texts read the same.
-    mutating func add(_ bytes: UnsafeRawBufferPointer) {
+    package mutating func add(_ bytes: UnsafeRawBufferPointer) {
         add(UInt64(bytes.count))
         var offset = 0
         while offset + 8 <= bytes.count {
@@ -31,7 +36,7 @@ struct Fingerprint: Hashable, Sendable {
         add(rest)
     }
 
-    mutating func add(_ text: String) {
+    package mutating func add(_ text: String) {
         var text = text
         text.withUTF8 { add(UnsafeRawBufferPointer($0)) }
     }

@@ -191,6 +191,20 @@ package struct Sequence: Hashable, Comparable, Sendable {
     }
 }
 
+/// Counts the commands that changed anything, from 1, over restarts too: a point in the journal.
+package struct Revision: Hashable, Comparable, Sendable {
+    package let value: UInt64
+
+    @inlinable package init(_ value: UInt64) { self.value = value }
+
+    /// Before the first change; nothing waits for it.
+    package static let zero = Revision(0)
+
+    @inlinable package static func < (left: Revision, right: Revision) -> Bool {
+        left.value < right.value
+    }
+}
+
 /// A call that waits inside the core for a lease or a task; given out by the core, never reused.
 package struct WaiterID: Hashable, Sendable {
     package let value: UInt64

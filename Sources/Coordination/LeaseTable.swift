@@ -56,6 +56,14 @@ struct LeaseTable: ~Copyable, Sendable {
             acquiredAt: holding.acquiredAt, expiresAt: holding.expiresAt)
     }
 
+    /// The lease as it is kept.
+    func stored(_ slot: LeaseSlot, deadline: Instant) -> StoredLease {
+        guard let holding = entries[slot].holding else { preconditionFailure("nobody holds it") }
+        return StoredLease(
+            lease: lease(slot), ttlSeconds: holding.ttlSeconds, isRetriable: holding.isRetriable,
+            isClaim: entries[slot].claimed != nil, deadline: deadline)
+    }
+
     /// The lease, if it is in force under just this token.
     func slot(of task: TaskID, under token: FencingToken) -> LeaseSlot? {
         guard let slot = index[task], entries[slot].holding?.token == token else { return nil }

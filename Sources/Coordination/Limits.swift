@@ -66,6 +66,8 @@ package struct Limits: Sendable {
     /// The event history that resuming watchers read: so many events, of so many bytes.
     package var maxEvents = 10_000
     package var maxEventBytes = 64 << 20
+    /// And none that is older.
+    package var eventRetention = Span.seconds(86_400)
 
     /// How many agents one `Find` answers with at the most.
     package var maxFound = 1_000

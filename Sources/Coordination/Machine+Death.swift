@@ -12,6 +12,7 @@ extension Machine {
             agents[agent].deadline = nil
         }
         agents.becomeDead(agent, at: now.instant)
+        recordStatus(of: agent)
         emit(.agentDied, .agent(agents[agent].info), agent: id)
 
         var freed: [LeaseSlot] = []

@@ -10,7 +10,11 @@ extension Machine {
         guard elections.candidateCount < limits.values.maxCandidates else {
             throw .limitReached("there are \(limits.values.maxCandidates) candidates, the most there may be")
         }
-        let election = try elections.election(of: group)
+        let (election, forgotten) = try elections.election(of: group)
+        if recorder.isOn {
+            if let forgotten { record(.electionForgotten(forgotten)) }
+            record(.candidateJoined(StoredCandidacy(group: group, agent: id)))
+        }
         if elections.join(agent, id: id, election, chain: &agents[agent].candidacies, at: now.wall) {
             tellOfLeader(of: election, agent: id)
         }
@@ -25,13 +29,18 @@ extension Machine {
     }
 
     mutating func leave(_ election: ElectionSlot, _ agent: AgentSlot) {
+        let id = agents[agent].id
+        if recorder.isOn, elections.isCandidate(agent, in: election) {
+            record(.candidateLeft(StoredCandidacy(group: elections[election].group, agent: id)))
+        }
         if elections.leave(agent, election, chain: &agents[agent].candidacies, at: now.wall) {
-            tellOfLeader(of: election, agent: agents[agent].id)
+            tellOfLeader(of: election, agent: id)
         }
     }
 
     private mutating func tellOfLeader(of election: ElectionSlot, agent: AgentID) {
+        elections.noteChange(election, by: history.next, at: now.wall)
+        if recorder.isOn { record(.election(elections.stored(election))) }
         emit(.leaderChanged, .election(elections.state(election)), agent: agent)
-        elections.noteChange(election, by: history.last, at: now.wall)
     }
 }

@@ -4,7 +4,9 @@ extension Machine {
     mutating func set(_ policy: Policy) throws(Refusal) -> Reply {
         try rules.policy(policy)
         try entitlements.set(policy)
+        if recorder.isOn { record(.policy(policy)) }
         emit(.policySet, .policy(policy), agent: nil)
+        notePolicyChange()
         return .policy(policy)
     }
 
@@ -12,6 +14,8 @@ extension Machine {
         try rules.name(id.text, "id")
         let policy = try entitlements.delete(id)
         emit(.policyDeleted, .policy(policy), agent: nil)
+        if recorder.isOn { record(.policyDeleted(id)) }
+        notePolicyChange()
         return .done
     }
 

@@ -31,9 +31,7 @@ extension Machine {
         _ lease: LeaseSlot, to agent: AgentSlot, _ request: Command.AcquireLease, ttlSeconds: UInt32
     ) {
         let token = hold(lease, by: agent, ttlSeconds: ttlSeconds, isRetriable: request.requestID != nil)
-        retries.remember(
-            request.requestID, content: Fingerprint(request, ttlSeconds: ttlSeconds), made: .lease(token),
-            at: now.instant)
+        remember(request.requestID, content: Fingerprint(request, ttlSeconds: ttlSeconds), made: .lease(token))
         emit(.leaseAcquired, .lease(leases.lease(lease)), agent: request.agent)
     }
 
@@ -47,6 +45,7 @@ extension Machine {
             isRetriable: isRetriable, ttlSeconds: ttlSeconds, expiresAt: now.wall + ttl,
             deadline: deadlines.insert(.lease(lease), due: now.instant + ttl))
         leases.hold(lease, holding, in: &agents[agent].leases)
+        if recorder.isOn { record(.lease(leases.stored(lease, deadline: now.instant + ttl))) }
         return holding.token
     }
 
@@ -55,6 +54,7 @@ extension Machine {
         guard let holding = leases[lease].holding else { preconditionFailure("nobody holds it") }
         if let deadline = holding.deadline { deadlines.cancel(deadline) }
         leases.unhold(lease, in: &agents[holding.agent].leases)
+        if recorder.isOn { record(.leaseEnded(leases[lease].task)) }
     }
 
     mutating func renew(_ held: Command.HeldLease, ttlSeconds: UInt32) throws(Refusal) -> Reply {
@@ -66,6 +66,7 @@ extension Machine {
         }
         let due = leases.renew(lease, ttlSeconds: given == 0 ? holding.ttlSeconds : given, at: now)
         deadlines.move(deadline, to: due)
+        if recorder.isOn { record(.lease(leases.stored(lease, deadline: due))) }
         if let task = leases[lease].claimed {
             emit(.taskRenewed, .task(tasks[task].task), agent: held.agent)
         } else {
@@ -81,7 +82,10 @@ extension Machine {
         let lease = try leases.slot(of: held)
         emit(.leaseReleased, .lease(leases.lease(lease)), agent: held.agent)
         unhold(lease)
-        retries.rememberRelease(of: held, at: now.instant)
+        let content = Fingerprint(held)
+        let isFirst = retries.rememberRelease(under: held.token, content: content, at: now.instant)
+        precondition(isFirst, "one token was released twice")
+        if recorder.isOn { record(.released(held.token, fingerprint: content.value)) }
         passOn(lease)
         return .done
     }

@@ -11,15 +11,20 @@ extension Machine {
         }
         try agents.checkRoom(for: request.card)
         try matchmaker.checkRoom()
-        let ttl = Span.seconds(ttlSeconds)
         let agent = agents.insert(
             AgentTable.Entry(
-                id: request.newID, card: request.card, unreachableAfter: ttl + limits.values.livenessSlack,
-                deadAfter: ttl * 2 + limits.values.livenessSlack, registeredAt: now.wall, lastHeartbeatAt: now.wall,
-                lastHeard: now.instant, tools: matchmaker.use(request.card.tools)))
+                id: request.newID, card: request.card, ttl: .seconds(ttlSeconds), slack: limits.values.livenessSlack,
+                registeredAt: now.wall, lastHeartbeatAt: now.wall, recordedHeartbeatAt: now.wall,
+                lastHeard: now.instant,
+                registeredBy: history.next, tools: matchmaker.use(request.card.tools)))
         agents[agent].deadline = deadlines.insert(.agent(agent), due: now.instant + agents[agent].unreachableAfter)
-        retries.remember(
-            request.requestID, content: content(), made: .agent(request.newID), at: now.instant)
+        remember(request.requestID, content: content(), made: .agent(request.newID))
+        if recorder.isOn {
+            record(
+                .agent(
+                    StoredAgent(
+                        info: agents[agent].info, ttlSeconds: ttlSeconds, registeredBy: history.next, diedAt: nil)))
+        }
         emit(.agentRegistered, .agent(agents[agent].info), agent: request.newID)
         return .registered(request.newID)
     }
@@ -32,6 +37,7 @@ extension Machine {
         deadlines.move(deadline, to: now.instant + agents[agent].unreachableAfter)
         if agents[agent].status == .unreachable {
             agents.becomeAlive(agent)
+            recordStatus(of: agent)
             emit(.agentRecovered, .agent(agents[agent].info), agent: id)
             resumeClaiming(agent)
         }
@@ -52,6 +58,7 @@ extension Machine {
             agents.becomeUnreachable(agent)
             let death = agents[agent].lastHeard + agents[agent].deadAfter
             agents[agent].deadline = deadlines.insert(.agent(agent), due: death)
+            recordStatus(of: agent)
             emit(.agentUnreachable, .agent(agents[agent].info), agent: agents[agent].id)
             suspendClaiming(agent)
         case .unreachable:
@@ -60,5 +67,39 @@ extension Machine {
         case .dead:
             preconditionFailure("a dead agent has no deadline")
         }
+    }
+
+    /// The daemon was away, stopped or not yet started, and could hear nobody: every agent gets the time
+    /// to call again that it has after a heartbeat. Leases keep their ends: their holders know them.
+    mutating func awaken() {
+        for agent in agents.slots {
+            guard let deadline = agents[agent].deadline else { continue }
+            agents[agent].lastHeard = now.instant
+            let patience = agents[agent].status == .alive ? agents[agent].unreachableAfter : agents[agent].deadAfter
+            deadlines.move(deadline, to: now.instant + patience)
+        }
+    }
+
+    mutating func noteHeartbeats(from start: Int, count: Int) {
+        for agent in agents.slots(from: start, count: count) where agents[agent].status != .dead {
+            if agents[agent].lastHeartbeatAt != agents[agent].recordedHeartbeatAt { recordStatus(of: agent) }
+        }
+    }
+
+    mutating func recordStatus(of agent: AgentSlot) {
+        guard recorder.isOn else { return }
+        let info = agents[agent].info
+        agents[agent].recordedHeartbeatAt = info.lastHeartbeatAt
+        record(.agentStatus(info.id, info.status, lastHeartbeatAt: info.lastHeartbeatAt))
+    }
+
+    /// Remembers what a request made, for its retries.
+    mutating func remember(
+        _ id: RequestID?, content: @autoclosure () -> Fingerprint, made: StoredRequest.Made
+    ) {
+        guard let id else { return }
+        let content = content()
+        retries.remember(id, content: content, made: made, at: now.instant)
+        if recorder.isOn { record(.requested(id, fingerprint: content.value, made: made)) }
     }
 }

@@ -20,8 +20,8 @@ extension Machine {
         let tools = matchmaker.use(request.requiredTools)
         let task = tasks.create(specification, tools: tools)
         let created = tasks[task].task
-        retries.remember(
-            request.requestID, content: content(), made: .task(request.newID), at: now.instant)
+        remember(request.requestID, content: content(), made: .task(request.newID))
+        if recorder.isOn { record(.task(specification, serial: tasks[task].serial)) }
         emit(.taskCreated, .task(created), agent: nil)
         matchmaker.add(task, requiring: tools, serial: tasks[task].serial)
         offer(task)
@@ -44,6 +44,7 @@ extension Machine {
         let lease = leases.insert(specification.id, claimed: task)
         let token = hold(lease, by: agent, ttlSeconds: specification.ttlSeconds, isRetriable: false)
         tasks.claim(task, by: agents[agent].id, token: token, at: now.wall)
+        recordState(of: task)
         emit(.taskClaimed, .task(tasks[task].task), agent: agents[agent].id)
         return .claimed(tasks[task].task, leases.lease(lease))
     }
@@ -59,6 +60,7 @@ extension Machine {
     mutating func requeue(_ task: TaskSlot) {
         let claimer = tasks[task].task.claimer
         tasks.requeue(task)
+        recordState(of: task)
         emit(.taskRequeued, .task(tasks[task].task), agent: claimer)
         matchmaker.add(task, requiring: tasks[task].tools, serial: tasks[task].serial)
     }
@@ -106,6 +108,7 @@ extension Machine {
         }
         endClaim(of: task)
         tasks.complete(task, output: output, at: now)
+        recordState(of: task)
         emit(.taskCompleted, .task(tasks[task].task), agent: finish.agent)
         matchmaker.release(tasks[task].tools)
         return .done
@@ -121,11 +124,13 @@ extension Machine {
         endClaim(of: task)
         if tasks[task].task.retryCount < tasks[task].task.specification.maxRetries {
             tasks.retry(task, reason: reason)
+            recordState(of: task)
             emit(.taskFailed, .task(tasks[task].task), agent: finish.agent)
             matchmaker.add(task, requiring: tasks[task].tools, serial: tasks[task].serial)
             offer(task)
         } else {
             tasks.bury(task, reason: reason, at: now)
+            recordState(of: task)
             emit(.taskDead, .task(tasks[task].task), agent: finish.agent)
             matchmaker.release(tasks[task].tools)
         }
@@ -135,5 +140,9 @@ extension Machine {
     private mutating func endClaim(of task: TaskSlot) {
         guard let lease = leases.slot(of: tasks[task].task.id) else { preconditionFailure("a claim without a lease") }
         endClaim(lease)
+    }
+
+    private mutating func recordState(of task: TaskSlot) {
+        if recorder.isOn { record(.taskState(tasks[task].task.id, tasks.stored(task).state)) }
     }
 }

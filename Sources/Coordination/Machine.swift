@@ -24,9 +24,13 @@ package struct Machine: ~Copyable, Sendable {
     var deadlines = DeadlineQueue()
     var retries: RetryMemory
     var history: EventHistory
+    /// What was changed, for a journal.
+    var recorder = ChangeRecorder()
 
     var lastToken: FencingToken
-    private let firstToken: FencingToken
+    var firstToken: FencingToken
+    /// The last change of any policy: a check depends on no other.
+    package private(set) var policiesRevision = Revision.zero
     var agentsDiedBySilence: UInt64 = 0
     private var settled: [(waiter: WaiterID, outcome: Outcome)] = []
 
@@ -48,7 +52,16 @@ package struct Machine: ~Copyable, Sendable {
 
     /// Lets everything happen that was due, then what the command asks for.
     package mutating func apply(_ command: Command, at moment: Moment) -> Outcome {
-        advance(to: moment)
+        now = Moment(instant: max(now.instant, moment.instant), wall: moment.wall)
+        history.beginCommand()
+        if case .awaken = command { awaken() }
+        letHappenWhatIsDue()
+        let outcome = execute(command)
+        recorder.end()
+        return outcome
+    }
+
+    private mutating func execute(_ command: Command) -> Outcome {
         do throws(Refusal) {
             switch command {
             case .register(let request): return .reply(try register(request))
@@ -67,7 +80,8 @@ package struct Machine: ~Copyable, Sendable {
             case .failTask(let finish, let reason): return .reply(try fail(finish, reason: reason))
             case .cancelWait(let waiter): cancel(waiter)
             case .returnGrant(let task, let token): takeBack(task, token)
-            case .advance: break
+            case .noteHeartbeats(let start, let count): noteHeartbeats(from: start, count: count)
+            case .awaken, .advance: break
             }
             return .reply(.done)
         } catch {
@@ -79,9 +93,7 @@ package struct Machine: ~Copyable, Sendable {
 
     /// Works off the deadlines that have come, in the order in which they did, so that nothing that ran
     /// out is seen or used afterwards, even if no timer ever ran.
-    private mutating func advance(to moment: Moment) {
-        now = Moment(instant: max(now.instant, moment.instant), wall: moment.wall)
-        history.beginCommand()
+    private mutating func letHappenWhatIsDue() {
         while let subject = deadlines.takeDue(at: now.instant) {
             switch subject {
             case .agent(let slot): silence(slot)
@@ -89,9 +101,10 @@ package struct Machine: ~Copyable, Sendable {
             case .wait(let slot): giveUp(slot)
             }
         }
-        agents.forget(at: now.instant)
-        tasks.forget(at: now.instant)
+        for agent in agents.forget(at: now.instant) where recorder.isOn { record(.agentForgotten(agent)) }
+        for task in tasks.forget(at: now.instant) where recorder.isOn { record(.taskForgotten(task)) }
         retries.forget(at: now.instant)
+        history.forget(at: now.instant)
     }
 
     /// When to apply `.advance` at the latest, if nothing else is applied before.
@@ -101,7 +114,19 @@ package struct Machine: ~Copyable, Sendable {
 
     @inline(__always)
     mutating func emit(_ topic: Topic, _ payload: Event.Payload, agent: AgentID?) {
-        history.append(topic, payload, agent: agent, at: now.wall)
+        // Before the append, so that the oldest event that the change names was kept before the command.
+        if recorder.isOn { record(.event(topic, agent: agent, subject: payload.subject)) }
+        history.append(topic, payload, agent: agent, at: now)
+    }
+
+    /// Takes down a change, for whoever has looked whether that is wanted. What changes an event's
+    /// subject is taken down before the event.
+    mutating func record(_ change: Change) {
+        recorder.record(change, at: now, oldestEvent: history.oldest)
+    }
+
+    mutating func notePolicyChange() {
+        if recorder.isOn { policiesRevision = recorder.revision }
     }
 
     mutating func takeToken() -> FencingToken {
@@ -124,4 +149,10 @@ package struct Machine: ~Copyable, Sendable {
     }
 
     var tokensGiven: UInt64 { lastToken.value - firstToken.value }
+
+    /// When the last command was applied.
+    package var lastInstant: Instant { now.instant }
+
+    /// The last command that changed anything; `Revision.zero` while nothing is recorded.
+    package var revision: Revision { recorder.revision }
 }

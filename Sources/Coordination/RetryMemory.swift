@@ -7,12 +7,8 @@
 import DequeModule
 
 struct RetryMemory: Sendable {
-    /// What a request made. The lease's task is part of the request's content.
-    enum Made: Sendable {
-        case agent(AgentID)
-        case lease(FencingToken)
-        case task(TaskID)
-    }
+    /// The lease's task is part of the request's content.
+    typealias Made = StoredRequest.Made
 
     private struct Request: Sendable {
         let content: Fingerprint
@@ -42,12 +38,9 @@ struct RetryMemory: Sendable {
         return request.made
     }
 
-    mutating func remember(
-        _ id: RequestID?, content: @autoclosure () -> Fingerprint, made: Made, at now: Instant
-    ) {
-        guard let id else { return }
+    mutating func remember(_ id: RequestID, content: Fingerprint, made: Made, at now: Instant) {
         lastSerial += 1
-        requests[id] = Request(content: content(), made: made, serial: lastSerial)
+        requests[id] = Request(content: content, made: made, serial: lastSerial)
         requestOrder.append((id, lastSerial, now))
         if requestOrder.count > limits.values.maxRequestIDs { forgetOldestRequest() }
     }
@@ -57,11 +50,12 @@ struct RetryMemory: Sendable {
         return content == Fingerprint(lease)
     }
 
-    mutating func rememberRelease(of lease: Command.HeldLease, at now: Instant) {
-        let before = releases.updateValue(Fingerprint(lease), forKey: lease.token.value)
-        precondition(before == nil, "one token was released twice")
-        releaseOrder.append((lease.token.value, now))
+    /// False when the token was released before.
+    mutating func rememberRelease(under token: FencingToken, content: Fingerprint, at now: Instant) -> Bool {
+        guard releases.updateValue(content, forKey: token.value) == nil else { return false }
+        releaseOrder.append((token.value, now))
         if releaseOrder.count > limits.values.maxReleasedLeases { forgetOldestRelease() }
+        return true
     }
 
     mutating func forget(at now: Instant) {

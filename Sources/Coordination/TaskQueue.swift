@@ -30,6 +30,7 @@ struct TaskQueue: ~Copyable, Sendable {
     private(set) var openBytes = 0
     private(set) var finishedBytes = 0
     private(set) var lastSerial: UInt64 = 0
+    private var lastRestored: UInt64 = 0
 
     init(limits: SharedLimits) {
         self.limits = limits
@@ -51,6 +52,12 @@ struct TaskQueue: ~Copyable, Sendable {
         guard let slot = index[id] else { return nil }
         let status = entries[slot].task.status
         return status == .pending || status == .claimed ? status : nil
+    }
+
+    func stored(_ slot: TaskSlot) -> StoredTask {
+        let entry = entries[slot]
+        return StoredTask(
+            task: entry.task, serial: entry.serial, token: entry.token, failedBy: entry.failedBy, finishedAt: nil)
     }
 
     // MARK: Refusals
@@ -93,6 +100,33 @@ struct TaskQueue: ~Copyable, Sendable {
         counts[Int(QueuedTask.Status.pending.rawValue)] += 1
         openBytes += specification.bytes
         return slot
+    }
+
+    /// Takes in a task that was kept over a restart; nil when an older one should have come before it.
+    mutating func restore(_ stored: StoredTask, tools: ToolSetSlot) -> TaskSlot? {
+        guard stored.serial > lastRestored else { return nil }
+        lastRestored = stored.serial
+        let (task, status) = (stored.task, stored.task.status)
+        let slot = entries.insert(
+            Entry(
+                task: task, serial: stored.serial, tools: tools, token: stored.token, failedBy: stored.failedBy))
+        index[task.id] = slot
+        order.append(slot, serial: stored.serial)
+        counts[Int(status.rawValue)] += 1
+        if let finishedAt = stored.finishedAt {
+            finished.append((slot, finishedAt))
+            finishedBytes += task.bytes
+        } else {
+            openBytes += task.bytes
+        }
+        return slot
+    }
+
+    mutating func resume(after serial: UInt64) { lastSerial = serial }
+
+    /// All are there: the finished ones are forgotten in the order in which they were finished.
+    mutating func finishRestoring() {
+        finished.sort { ($0.since, entries[$0.slot].serial) < ($1.since, entries[$1.slot].serial) }
     }
 
     mutating func claim(_ slot: TaskSlot, by agent: AgentID, token: FencingToken, at now: WallTime) {
@@ -149,7 +183,9 @@ struct TaskQueue: ~Copyable, Sendable {
         entries[slot].task.status = to
     }
 
-    mutating func forget(at now: Instant) {
+    /// Says which were forgotten: nearly always none.
+    mutating func forget(at now: Instant) -> [TaskID] {
+        var forgotten: [TaskID] = []
         while let first = finished.first,
             finished.count > limits.values.maxFinishedTasks || finishedBytes > limits.values.maxFinishedTaskBytes
                 || now - first.since >= limits.values.finishedTaskRetention
@@ -160,8 +196,10 @@ struct TaskQueue: ~Copyable, Sendable {
             finishedBytes -= entry.task.bytes
             index[entry.task.id] = nil
             order.remove(serial: entry.serial)
+            forgotten.append(entry.task.id)
             entries.remove(first.slot)
         }
+        return forgotten
     }
 
     // MARK: Reading

@@ -51,7 +51,7 @@ package final class AgentCard: Sendable {
 }
 
 /// Whether an agent has been heard of in time.
-package enum AgentStatus: UInt8, Sendable {
+package enum AgentStatus: UInt8, CaseIterable, Sendable {
     case alive
     /// Silent for longer than its ttl: keeps what it holds, may still use it, gets no new task.
     case unreachable
@@ -179,7 +179,7 @@ package struct QueuedTask: Sendable {
         }
     }
 
-    package enum Status: UInt8, Sendable {
+    package enum Status: UInt8, CaseIterable, Sendable {
         case pending
         case claimed
         case completed

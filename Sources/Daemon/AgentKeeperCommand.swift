@@ -8,7 +8,8 @@ struct ServeCommand: AsyncParsableCommand {
         commandName: "serve",
         abstract: "Run the daemon; the same as no subcommand.",
         discussion: """
-            State is kept in memory and is gone when the daemon stops.
+            With --data-dir everything that was answered survives any crash; without it state is kept in memory and is \
+            gone when the daemon stops.
 
             Every flag has an environment variable: AGENTKEEPER_ and the flag's name in capitals, as in \
             AGENTKEEPER_METRICS_ADDR. A flag wins over its variable. SIGTERM, SIGINT and SIGHUP end the daemon \
@@ -82,8 +83,20 @@ struct StateOptions: ParsableArguments {
     @Option(help: ArgumentHelp("How many finished tasks are kept at the most. (default: 100000)", valueName: "n"))
     var maxFinishedTasks: String?
 
-    @Option(help: .hidden)
+    @Option(help: ArgumentHelp("How long events are kept. (default: 24h)", valueName: "time"))
+    var eventRetention: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A directory where the state survives any crash; it is made if need be, and used by one daemon at a time. (default: state in memory)",
+            valueName: "dir"))
     var dataDir: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "full: answer when it is on disk. off: UNSAFE, what was answered in the last seconds is lost when the machine crashes, though not when the daemon does. (default: full)",
+            valueName: "mode"))
+    var sync: String?
 }
 
 struct LogOptions: ParsableArguments {

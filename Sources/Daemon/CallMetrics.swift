@@ -62,7 +62,7 @@ private func writeCalls(_ methods: [MethodSnapshot], to writer: inout MetricsWri
 
 func watchMetrics(_ hub: WatchHub, _ coordinator: Coordinator) -> MetricsSource {
     { writer in
-        let last = coordinator.read(at: Clock.now()) { $0.lastSequence }
+        let last = coordinator.read(at: Clock.now()) { $0.lastSequence }.result
         let snapshot = hub.snapshot(last: last)
         writer.gauge("agentkeeper_watchers", "Streams of events that are open.", snapshot.open)
         writer.gauge(

@@ -6,6 +6,7 @@ import Coordination
 import Dispatch
 import Glibc
 import HTTP2
+import Journal
 import Logging
 import NIOCore
 import NIOPosix
@@ -25,6 +26,9 @@ struct Daemon {
     /// be late.
     private static let tickMilliseconds: Int64 = 100
 
+    /// Nothing at all was done for so long, ten ticks: the process was stopped, or the machine slept.
+    static let stallTolerance = Span.seconds(1)
+
     /// Files that are no gRPC connection: the listeners, the metrics' connections, the event loops.
     private static let otherFiles = 512
 
@@ -39,23 +43,24 @@ struct Daemon {
         let parent = settings.exitsWithParent ? Parent(whenGone: signals.raise("end of the parent")) : nil
         raiseFileDescriptorLimit()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
-        let machine = Machine(limits: settings.limits, tokensStartAbove: Self.firstToken())
-        let coordinator = Coordinator(machine: machine)
-        let facts = DaemonFacts(version: version, isDurable: false, startedAt: Clock.now())
+        let store = try openStore()
+        let coordinator = store?.coordinator ?? Self.coordinatorInMemory(settings.limits)
+        let facts = DaemonFacts(version: version, isDurable: store != nil, startedAt: Clock.now())
         let services = AgentKeeperServices(
-            coordinator: coordinator, group: group, facts: facts, history: Self.newHistory())
+            coordinator: coordinator, group: group, facts: facts, history: store?.history ?? Self.newHistory())
         let server = Server(methods: services.methods, limits: settings.rpcLimits, group: group)
+        let journal = store?.start { server.releaseAnswers(upTo: $0.value) }
         let isReady = Readiness()
 
-        let admin = try await startAdmin(
-            group, isReady,
-            [
-                buildMetrics(version: version, nghttp2Version: nghttp2Version),
-                coreMetrics { coordinator.read(at: Clock.now()) { $0.counts } },
-                rpcMetrics(server),
-                watchMetrics(services.watches, coordinator),
-                processMetrics,
-            ])
+        var sources: [MetricsSource] = [
+            buildMetrics(version: version, nghttp2Version: nghttp2Version),
+            coreMetrics { coordinator.read(at: Clock.now()) { $0.counts }.result },
+            rpcMetrics(server),
+            watchMetrics(services.watches, coordinator),
+            processMetrics,
+        ]
+        if let journal { sources.append(journalMetrics(journal)) }
+        let admin = try await startAdmin(group, isReady, sources)
         let ticker = group.next().scheduleRepeatedTask(
             initialDelay: .milliseconds(Self.tickMilliseconds), delay: .milliseconds(Self.tickMilliseconds)
         ) { _ in coordinator.advance(to: Clock.now()) }
@@ -69,7 +74,14 @@ struct Daemon {
         if let admin {
             logger.info("metrics and health are served", metadata: ["addr": "\(display(admin.address))"])
         }
-        logger.info("state is in memory: it is gone when the daemon stops", metadata: ["version": "\(version)"])
+        logger.info(
+            "\(store?.description ?? "state is in memory: it is gone when the daemon stops")",
+            metadata: ["version": "\(version)"])
+        if store != nil, !settings.journalOptions.syncs {
+            logger.warning(
+                "--sync off is unsafe: what was answered in the last seconds is lost when this machine crashes or loses its power"
+            )
+        }
         if !address.isLoopback {
             logger.warning(
                 "the gRPC port is open beyond this machine, without TLS and authentication: whoever reaches it may do everything",
@@ -83,7 +95,18 @@ struct Daemon {
         await server.drain()
         await admin?.server.stop()
         ticker.cancel()
+        try store?.stop()
         logger.info("stopped")
+    }
+
+    private func openStore() throws(StartFailure) -> Store? {
+        guard let path = settings.dataDirectory else { return nil }
+        return try Store(path, settings: settings, tokensStartAbove: Self.firstToken())
+    }
+
+    private static func coordinatorInMemory(_ limits: Limits) -> Coordinator {
+        Coordinator(
+            machine: Machine(limits: limits, tokensStartAbove: firstToken()), stallTolerance: stallTolerance)
     }
 
     /// Tokens must not run backwards over a restart that forgot everything: they start from the wall

@@ -30,7 +30,9 @@ struct AgentKeeperCommand: AsyncParsableCommand {
             Source and documentation: see the README.
             """,
         version: "agentkeeper \(version)",
-        groupedSubcommands: [CommandGroup(name: "Daemon", subcommands: [ServeCommand.self])] + Commands.groups,
+        groupedSubcommands: [
+            CommandGroup(name: "Daemon", subcommands: [ServeCommand.self, BackupCommand.self, VerifyCommand.self])
+        ] + Commands.groups,
         defaultSubcommand: ServeCommand.self)
 
     static func main() async {

@@ -10,26 +10,40 @@
 // Standard output tells the program where gRPC is served, in one line, as soon as it is.
 
 import CLinux
-import Dispatch
 import Glibc
 
 struct Parent {
-    private let source: any DispatchSourceRead
-
     init(whenGone: @escaping @Sendable () -> Void) {
         _ = continue_at_parent_death()
         // Nobody may be there any more to read our last lines: no reason to end otherwise than gracefully.
         signal(SIGPIPE, SIG_IGN)
-        let source = DispatchSource.makeReadSource(fileDescriptor: STDIN_FILENO, queue: .global())
-        source.setEventHandler {
+        // A thread that reads sees the end of whatever the input is. An event source does not of every kind: epoll(7)
+        // takes no /dev/null, and tells the end of a pipe in a way of its own.
+        let context = Unmanaged.passRetained(Listener(whenGone: whenGone)).toOpaque()
+        var thread = pthread_t()
+        let error = pthread_create(
+            &thread, nil,
+            { context in
+                Unmanaged<Listener>.fromOpaque(context!).takeRetainedValue().listen()
+                return nil
+            }, context)
+        precondition(error == 0, "no thread can be made: \(String(cString: strerror(error)))")
+        pthread_detach(thread)
+    }
+
+    private final class Listener: Sendable {
+        private let whenGone: @Sendable () -> Void
+
+        init(whenGone: @escaping @Sendable () -> Void) { self.whenGone = whenGone }
+
+        func listen() {
             var ignored: UInt64 = 0
-            let count = read(STDIN_FILENO, &ignored, MemoryLayout.size(ofValue: ignored))
-            if count > 0 || (count < 0 && (errno == EINTR || errno == EAGAIN)) { return }
-            source.cancel()
-            whenGone()
+            while true {
+                let count = read(STDIN_FILENO, &ignored, MemoryLayout.size(ofValue: ignored))
+                // What can't be read any more can't tell of the parent either.
+                if count == 0 || (count < 0 && errno != EINTR) { return whenGone() }
+            }
         }
-        source.resume()
-        self.source = source
     }
 
     func tell(_ address: String) {

@@ -3,6 +3,7 @@
 
 import Coordination
 import Glibc
+import Journal
 import Logging
 import NIOCore
 import RPC
@@ -23,6 +24,9 @@ struct Settings {
     let exitsWithParent: Bool
     var limits = Limits()
     var rpcLimits = RPCLimits()
+    /// Nil when state is kept in memory.
+    let dataDirectory: String?
+    var journalOptions = Journal.Options()
     let logger: Logger
 
     init(
@@ -64,9 +68,23 @@ struct Settings {
         if let count = try source.value("max-finished-tasks", state.maxFinishedTasks, count(0...100_000_000)) {
             limits.maxFinishedTasks = count
         }
-        _ = try source.value("data-dir", state.dataDir) { (_: String) throws(Problem) -> String in
-            throw Problem(message: "this version keeps its state in memory alone and can't store it; leave it out")
+        if let time = try source.value("event-retention", state.eventRetention, timeSpan) {
+            limits.eventRetention = time
         }
+        dataDirectory = try source.value("data-dir", state.dataDir) { text throws(Problem) in
+            guard !text.isEmpty else { throw Problem(message: "must be the path of a directory, found nothing") }
+            return text
+        }
+        let sync = try source.value("sync", state.sync) { text throws(Problem) in
+            guard text == "full" || text == "off" else {
+                throw Problem(message: "must be full or off, found \(quoted(text))")
+            }
+            return text
+        }
+        guard sync == nil || dataDirectory != nil else {
+            throw Problem(message: "--sync: there is nothing to sync without --data-dir")
+        }
+        journalOptions.syncs = sync != "off"
         let level = try source.value("log-level", log.logLevel) { text throws(Problem) in
             guard let level = Logger.Level(rawValue: text) else {
                 throw Problem(

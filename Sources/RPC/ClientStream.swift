@@ -62,7 +62,7 @@ final class ClientStream: @unchecked Sendable {
         if let problem = ClientRequest.problem(path: path, options.metadata) { return finish(problem) }
         if let deadline {
             let left = deadline - MonotonicClock.now()
-            guard left > 0 else { return finish(Self.deadlineExceeded) }
+            guard left > 0 else { return deadlinePassed() }
             deadlineTimer = eventLoop.scheduleTask(in: .nanoseconds(left)) { [self] in deadlinePassed() }
         }
         connector.enqueue(self)

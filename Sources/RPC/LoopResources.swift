@@ -1,8 +1,10 @@
 // What the connections of one event loop share: memory, counters, the clock's last reading.
 
+import DequeModule
 import Glibc
 import HTTP2
 import NIOCore
+import Synchronization
 
 /// The daemon's monotonic clock.
 package enum MonotonicClock {
@@ -32,8 +34,17 @@ package final class LoopResources {
     private var retiredCalls: [ServerCall] = []
     var connections: [ObjectIdentifier: ServerConnection] = [:]
 
-    init(statistics: CallStatistics) {
+    /// Calls whose answers wait, the smallest number first.
+    private var held: Deque<(call: ServerCall, ticket: UInt64)> = []
+    /// Whether there are any: read by whoever releases them.
+    let holdsAnswers = Atomic<Bool>(false)
+    let released: ReleasedAnswers
+    private var isReleasing = false
+    private var toFlush: [ServerConnection] = []
+
+    init(statistics: CallStatistics, released: ReleasedAnswers = ReleasedAnswers()) {
         self.statistics = statistics
+        self.released = released
         idleCalls.reserveCapacity(Self.maxIdleCalls)
     }
 
@@ -55,6 +66,34 @@ package final class LoopResources {
         return try body(arena)
     }
 
+    /// Keeps a call's answer back until its number is released.
+    func hold(_ call: ServerCall, until ticket: UInt64) {
+        held.append((call, ticket))
+        holdsAnswers.store(true, ordering: .sequentiallyConsistent)
+        // The number may have been released just before anybody could see that it is waited for.
+        if released.number >= ticket { releaseAnswers() }
+    }
+
+    /// Lets go what has been released: all of it first, and then each connection sends what it has, in one write.
+    func releaseAnswers() {
+        let number = released.number
+        isReleasing = true
+        while let first = held.first, first.ticket <= number {
+            held.removeFirst()
+            first.call.release(first.ticket)
+        }
+        isReleasing = false
+        if held.isEmpty { holdsAnswers.store(false, ordering: .sequentiallyConsistent) }
+        for connection in toFlush { connection.flushNow() }
+        toFlush.removeAll(keepingCapacity: true)
+    }
+
+    /// Takes a connection that has something to send; false when nobody will see to it.
+    func flushLater(_ connection: ServerConnection) -> Bool {
+        if isReleasing { toFlush.append(connection) }
+        return isReleasing
+    }
+
     func makeCall() -> ServerCall {
         idleCalls.popLast() ?? ServerCall()
     }
@@ -72,4 +111,12 @@ package final class LoopResources {
             idleCalls.append(call)
         }
     }
+}
+
+/// Up to which number answers may leave, for all event loops of a server.
+final class ReleasedAnswers: Sendable {
+    private let atomic = Atomic<UInt64>(0)
+
+    var number: UInt64 { atomic.load(ordering: .sequentiallyConsistent) }
+    func set(_ number: UInt64) { atomic.store(number, ordering: .sequentiallyConsistent) }
 }

@@ -11,6 +11,7 @@ package final class Server: Sendable {
     private let methods: MethodTable
     private let group: any EventLoopGroup
     private let loops: [Loop]
+    private let released = ReleasedAnswers()
     private let openConnections = Atomic<Int>(0)
     private let listener = Mutex<(any Channel)?>(nil)
     private let draining = Atomic<Bool>(false)
@@ -35,10 +36,20 @@ package final class Server: Sendable {
         self.http2 = http2
         self.methods = MethodTable(methods)
         self.group = group
-        loops = group.makeIterator().map { eventLoop in
+        loops = group.makeIterator().map { [released] eventLoop in
             Loop(
                 eventLoop: eventLoop,
-                resources: LoopResources(statistics: CallStatistics(methodCount: methods.count)))
+                resources: LoopResources(
+                    statistics: CallStatistics(methodCount: methods.count), released: released))
+        }
+    }
+
+    /// Lets the answers leave that `ServerCall.holdAnswer` keeps back until this number or a smaller one. Numbers only
+    /// grow; one thread at a time.
+    package func releaseAnswers(upTo number: UInt64) {
+        released.set(number)
+        for loop in loops where loop.resources.holdsAnswers.load(ordering: .sequentiallyConsistent) {
+            loop.eventLoop.execute { loop.resources.releaseAnswers() }
         }
     }
 

@@ -55,6 +55,10 @@ package final class ServerCall {
     private var wantsToKnowWritable = false
     /// Whether the call is in the connection's list of those that wait for room.
     var awaitsRoom = false
+    /// What the answer waits for; nothing of it leaves before.
+    private var ticket: UInt64?
+    /// How a call ended whose answer still waits.
+    private var heldEnd: (status: Status, metadata: Metadata)?
     /// Whether the call was counted as begun: one whose headers never ended well was not.
     private var isCounted = false
     private var finishedAt: Int64 = 0
@@ -125,12 +129,37 @@ package final class ServerCall {
         return connection.hasRoomToAnswer || connection.awaitRoom(self)
     }
 
+    /// Keeps back whatever is sent from now on, the status too, until `Server.releaseAnswers` has been told of the
+    /// number, or a greater one. Later numbers must not be smaller on one event loop.
+    package func holdAnswer(until ticket: UInt64) {
+        guard phase == .executing else { return }
+        self.ticket = ticket
+        resources.hold(self, until: ticket)
+    }
+
+    /// What the answer waited for has come.
+    func release(_ ticket: UInt64) {
+        // A later number may have been waited for since; or the object is another call's by now.
+        guard self.ticket == ticket else { return }
+        self.ticket = nil
+        guard phase == .executing || phase == .finished else { return }
+        if let (status, metadata) = heldEnd {
+            heldEnd = nil
+            countEnd(status.code)
+            submitEnd(status, metadata)
+        } else if !outbound.isEmpty {
+            if !headersSent { submitHeaders() }
+            resumeBody()
+        }
+        connection.scheduleFlush()
+    }
+
     /// A way to the call from any thread.
     package var handle: CallHandle { CallHandle(call: self, eventLoop: eventLoop) }
 
     /// Sends the response's headers at once, ahead of any message.
     package func sendHeaders(_ metadata: Metadata = Metadata()) {
-        guard phase == .executing, !headersSent else { return }
+        guard phase == .executing, !headersSent, ticket == nil else { return }
         submitHeaders(metadata)
         connection.scheduleFlush()
     }
@@ -159,6 +188,7 @@ package final class ServerCall {
         let before = outbound.count
         outbound.appendMessage(byteCount: byteCount, gzip: repliesWithGzip, write)
         connection.bufferedResponseBytes += outbound.count - before
+        guard ticket == nil else { return }
         if !headersSent { submitHeaders() }
         resumeBody()
         connection.scheduleFlush()
@@ -174,7 +204,15 @@ package final class ServerCall {
     package func finish(_ status: Status, trailers metadata: Metadata = Metadata()) {
         guard phase == .executing || phase == .receiving else { return }
         end(status)
+        guard ticket == nil else {
+            heldEnd = (status, metadata)
+            return
+        }
         connection.scheduleFlush()
+        submitEnd(status, metadata)
+    }
+
+    private func submitEnd(_ status: Status, _ metadata: Metadata) {
         if !headersSent, outbound.isEmpty {
             // Trailers-only: one block of headers that is the whole answer.
             connection.session.submitResponse(
@@ -255,6 +293,10 @@ package final class ServerCall {
 
     /// What nghttp2 asks for when it can send.
     func fillBody(_ buffer: UnsafeMutableRawBufferPointer) -> BodyPiece {
+        guard ticket == nil else {
+            bodyPaused = true
+            return .pause
+        }
         let count = min(buffer.count, outbound.count)
         if count > 0 {
             buffer.baseAddress!.copyMemory(from: outbound.bytes.baseAddress!, byteCount: count)
@@ -472,9 +514,14 @@ package final class ServerCall {
             self.deadlineTimer = nil
         }
         if handlers != nil { handlers = nil }
+        if ticket == nil { countEnd(status.code) } else { finishedAt = resources.now }
+    }
+
+    /// Counts the call as served, when its answer leaves or is wanted no more.
+    private func countEnd(_ code: Status.Code) {
         finishedAt = resources.refreshClock()
         if isCounted {
-            resources.statistics.callEnded(head.method, status.code, nanoseconds: finishedAt &- arrivedAt)
+            resources.statistics.callEnded(head.method, code, nanoseconds: finishedAt &- arrivedAt)
         }
     }
 
@@ -534,6 +581,11 @@ package final class ServerCall {
             interrupt(.cancelled)
             if phase != .finished { end(Status(.cancelled)) }
         }
+        if ticket != nil {
+            ticket = nil
+            heldEnd = nil
+            countEnd(.cancelled)
+        }
         phase = .closed
         updateBudget(0)
         connection.answered(outbound.count)
@@ -563,6 +615,8 @@ package final class ServerCall {
         bodyPaused = false
         isPlainHTTP = false
         trailers = nil
+        ticket = nil
+        heldEnd = nil
         wantsToKnowWritable = false
         awaitsRoom = false
         isCounted = false

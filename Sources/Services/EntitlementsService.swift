@@ -43,9 +43,13 @@ struct EntitlementsService: Sendable {
                 let resource = String(wire: request.pointee.resource)
                 let verdict: Verdict
                 do throws(Refusal) {
-                    verdict = try context.coordinator.read(at: call.moment) { machine throws(Refusal) in
-                        try machine.check(subject: subject, action: action, resource: resource)
-                    }
+                    // Nothing but the policies can change the answer, and they seldom change.
+                    let revision: Revision
+                    (verdict, revision) = try context.coordinator.read(at: call.moment) { machine throws(Refusal) in
+                        let verdict = try machine.check(subject: subject, action: action, resource: resource)
+                        return (verdict, machine.policiesRevision)
+                    }.result
+                    context.hold(call, until: revision)
                 } catch {
                     throw Status(error)
                 }
@@ -62,7 +66,7 @@ struct EntitlementsService: Sendable {
         let prefix = String(wire: request.subject_prefix)
         let cursor = String(wire: request.page_token)
         let paging = try Paging(pageSize: request.page_size, token: cursor, field: "policies")
-        let policies = context.coordinator.read(at: call.moment) { machine in
+        let policies = context.read(call) { machine in
             machine.policies(
                 subjectPrefix: prefix, after: cursor.isEmpty ? nil : PolicyID(cursor), limit: paging.readLimit)
         }

@@ -51,7 +51,7 @@ struct InspectionService: Sendable {
                 let listing = try Listing(
                     pageSize: request.pointee.page_size, token: request.pointee.page_token, method: "ListAgents")
                 let filter = try AgentFilter(wire: request.pointee, maxTools: Self.maxTools)
-                let agents = try listing.read(call, context.coordinator) { machine, after, limit, scanning in
+                let agents = try listing.read(call, context) { machine, after, limit, scanning in
                     machine.agents(matching: filter, after: after, limit: limit, scanning: scanning)
                 }
                 let page = Listing.fill(agents, in: arena) { arena.message($0) }
@@ -62,7 +62,7 @@ struct InspectionService: Sendable {
             .unary("/\(Self.name)/DescribeAgent", Self.agentRequest, Self.agentResponse) {
                 [context] call, request, response, arena throws(Status) in
                 let id = try AgentID(wire: request.pointee.agent_id)
-                guard let agent = context.coordinator.read(at: call.moment, { $0.agentDetails(id) }) else {
+                guard let agent = context.read(call, { $0.agentDetails(id) }) else {
                     throw Status(.unknownAgent(id))
                 }
                 response.pointee.agent = arena.message(agent)
@@ -72,7 +72,7 @@ struct InspectionService: Sendable {
                 let listing = try Listing(
                     pageSize: request.pointee.page_size, token: request.pointee.page_token, method: "ListLeases")
                 let filter = try LeaseFilter(wire: request.pointee)
-                let leases = try listing.read(call, context.coordinator) {
+                let leases = try listing.read(call, context) {
                     machine, after, limit, scanning throws(Refusal) in
                     try machine.leases(matching: filter, after: after, limit: limit, scanning: scanning)
                 }
@@ -85,7 +85,7 @@ struct InspectionService: Sendable {
                 [context] call, request, response, arena throws(Status) in
                 let id = TaskID(String(wire: request.pointee.task_id))
                 guard !id.isEmpty else { throw Status(.invalidArgument, "task_id must not be empty") }
-                let found = context.coordinator.read(at: call.moment) { $0.leaseDetails(id, waiting: Self.maxNamed) }
+                let found = context.read(call) { $0.leaseDetails(id, waiting: Self.maxNamed) }
                 guard let (lease, waiting) = found else { throw Status(.noLease(id)) }
                 response.pointee.lease = arena.message(lease)
                 (response.pointee.n_waiting_agent_ids, response.pointee.waiting_agent_ids) =
@@ -97,7 +97,7 @@ struct InspectionService: Sendable {
                     pageSize: request.pointee.page_size, token: request.pointee.page_token, method: "ListElections")
                 let prefix = try prefix(request.pointee.group_prefix, "group_prefix")
                 let agent = try optionalAgent(request.pointee.candidate_agent_id, "candidate_agent_id")
-                let elections = try listing.read(call, context.coordinator) {
+                let elections = try listing.read(call, context) {
                     machine, after, limit, scanning throws(Refusal) in
                     try machine.elections(
                         groupPrefix: prefix, candidate: agent, after: after, limit: limit, scanning: scanning)
@@ -111,7 +111,7 @@ struct InspectionService: Sendable {
                 [context] call, request, response, arena throws(Status) in
                 let group = GroupName(String(wire: request.pointee.group))
                 guard !group.isEmpty else { throw Status(.invalidArgument, "group must not be empty") }
-                let found = context.coordinator.read(at: call.moment) {
+                let found = context.read(call) {
                     $0.electionDetails(group, candidates: Self.maxNamed)
                 }
                 guard let (election, candidates) = found else {
@@ -132,7 +132,7 @@ struct InspectionService: Sendable {
         _ call: ServerCall, _ status: inout Agentkeeper__V1__GetStatusResponse, _ arena: Arena
     ) {
         let now = call.moment
-        let (counts, last, oldest) = context.coordinator.read(at: now) {
+        let (counts, last, oldest) = context.read(call) {
             ($0.counts, $0.lastSequence, $0.oldestKeptSequence)
         }
         status.version = arena.string(facts.version)

@@ -28,7 +28,7 @@ struct Listing {
         Stretch<Value>
 
     func read<Value: Sendable>(
-        _ call: ServerCall, _ coordinator: Coordinator, _ look: Look<Value>
+        _ call: ServerCall, _ context: ServiceContext, _ look: Look<Value>
     ) throws(Status) -> Stretch<Value> {
         var all = Stretch<Value>(examined: start)
         var places = 0
@@ -36,7 +36,7 @@ struct Listing {
             let next: Stretch<Value>
             do throws(Refusal) {
                 let (after, room) = (all.examined, pageSize - all.found.count)
-                next = try coordinator.read(at: call.moment) { machine throws(Refusal) in
+                next = try context.read(call) { machine throws(Refusal) in
                     try look(machine, after, room, Self.placesAtOnce)
                 }
             } catch {

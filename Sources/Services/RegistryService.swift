@@ -39,7 +39,7 @@ struct RegistryService: Sendable {
             },
             .unary("/\(Self.name)/Heartbeat", Self.heartbeatRequest, Self.heartbeatResponse) {
                 [context] call, request, _, _ throws(Status) in
-                _ = try context.perform(.heartbeat(try AgentID(wire: request.pointee.agent_id)), call)
+                try context.heartbeat(try AgentID(wire: request.pointee.agent_id), call)
             },
             .unary("/\(Self.name)/Deregister", Self.deregisterRequest, Self.deregisterResponse) {
                 [context] call, request, _, _ throws(Status) in
@@ -48,7 +48,7 @@ struct RegistryService: Sendable {
             .unary("/\(Self.name)/GetAgent", Self.getRequest, Self.getResponse) {
                 [context] call, request, response, arena throws(Status) in
                 let id = try AgentID(wire: request.pointee.agent_id)
-                guard let agent = context.coordinator.read(at: call.moment, { $0.agent(id) }) else {
+                guard let agent = context.read(call, { $0.agent(id) }) else {
                     throw Status(.unknownAgent(id))
                 }
                 response.pointee.agent = arena.message(agent)
@@ -73,7 +73,7 @@ struct RegistryService: Sendable {
             throw Status(.invalidArgument, "tools must have at most \(Self.maxTools) entries, found \(request.n_tools)")
         }
         let tools = texts(request.tools, count: request.n_tools)
-        let agents = context.coordinator.read(at: call.moment) { machine in
+        let agents = context.read(call) { machine in
             machine.find(query: query, tools: tools, limit: request.limit)
         }
         // The best ones that fit: a reply stays under the limit of a message.

@@ -30,10 +30,39 @@ typealias Reply = Coordination.Reply
 struct ServiceContext: Sendable {
     let coordinator: Coordinator
 
-    /// Applies a command that is answered at once.
+    /// Applies a command that is answered at once. The answer leaves when what it says is durable.
     @inline(__always)
     func perform(_ command: Command, _ call: ServerCall) throws(Status) -> Reply {
-        switch coordinator.perform(command, at: call.moment) {
+        let (outcome, revision) = coordinator.perform(command, at: call.moment)
+        hold(call, until: revision)
+        return try reply(outcome)
+    }
+
+    /// Applies a heartbeat. That an agent is known is durable for whoever can name it, so unless something was changed,
+    /// or refused, there is nothing to wait for.
+    func heartbeat(_ agent: AgentID, _ call: ServerCall) throws(Status) {
+        let (outcome, revision) = coordinator.perform(.heartbeat(agent), at: call.moment)
+        if case .reply(.done) = outcome {} else { hold(call, until: revision) }
+        _ = try reply(outcome)
+    }
+
+    /// Reads, and answers when what was read is durable.
+    func read<Result: Sendable, Failure: Error>(
+        _ call: ServerCall, _ body: (borrowing Machine) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let (result, revision) = try coordinator.read(at: call.moment, body)
+        hold(call, until: revision)
+        return result
+    }
+
+    /// Keeps a call's answer back until what it is based on is on disk.
+    @inline(__always)
+    func hold(_ call: ServerCall, until revision: Revision) {
+        if !coordinator.isDurable(revision) { call.holdAnswer(until: revision.value) }
+    }
+
+    private func reply(_ outcome: Outcome) throws(Status) -> Reply {
+        switch outcome {
         case .reply(let reply): return reply
         case .refused(let refusal): throw Status(refusal)
         case .waiting: preconditionFailure("a command that waits where none may")
@@ -53,7 +82,8 @@ struct ServiceContext: Sendable {
                 _ = coordinator.perform(.returnGrant(task, token), at: Clock.now())
             }
         }
-        let answer: @Sendable (ServerCall, Outcome) -> Void = { call, outcome in
+        let answer: @Sendable (ServerCall, Outcome, Revision) -> Void = { call, outcome, revision in
+            hold(call, until: revision)
             switch outcome {
             case .refused(let refusal):
                 call.finish(Status(refusal))
@@ -70,10 +100,10 @@ struct ServiceContext: Sendable {
                 preconditionFailure("a wait that ended in a wait")
             }
         }
-        let outcome = coordinator.perform(command, at: call.moment) { outcome in
-            handle.later { call in answer(call, outcome) }
+        let (outcome, revision) = coordinator.perform(command, at: call.moment) { outcome, revision in
+            handle.later { call in answer(call, outcome, revision) }
         }
-        guard case .waiting(let waiter) = outcome else { return answer(call, outcome) }
+        guard case .waiting(let waiter) = outcome else { return answer(call, outcome, revision) }
         call.onInterruption = { [coordinator] _, _ in
             _ = coordinator.perform(.cancelWait(waiter), at: Clock.now())
         }

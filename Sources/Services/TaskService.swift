@@ -64,7 +64,7 @@ struct TaskService: Sendable {
                 [context] call, request, response, arena throws(Status) in
                 let id = TaskID(String(wire: request.pointee.task_id))
                 guard !id.isEmpty else { throw Status(.invalidArgument, "task_id must not be empty") }
-                guard let task = context.coordinator.read(at: call.moment, { $0.task(id) }) else {
+                guard let task = context.read(call, { $0.task(id) }) else {
                     throw Status(.unknownTask(id))
                 }
                 response.pointee.task = arena.message(task)
@@ -92,7 +92,7 @@ struct TaskService: Sendable {
         case .all: status = nil
         case .only(let wanted): status = wanted
         }
-        let tasks = context.coordinator.read(at: call.moment) { machine in
+        let tasks = context.read(call) { machine in
             machine.tasks(status: status, after: serial, limit: paging.readLimit)
         }
         let page = try paging.fill(tasks, in: arena) { arena.message($0.task) }

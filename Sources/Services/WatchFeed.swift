@@ -186,13 +186,9 @@ final class WatchFeed: EventListener, @unchecked Sendable {
     private func read(
         after sequence: Sequence, _ filter: EventFilter, limit: Int, scanning: Int
     ) -> Result<(events: [Event], examined: Sequence), Refusal> {
-        coordinator.read(at: Clock.now()) { machine in
-            do throws(Refusal) {
-                return .success(
-                    try machine.events(after: sequence, matching: filter, limit: limit, scanning: scanning))
-            } catch {
-                return .failure(error)
-            }
+        Result { () throws(Refusal) in
+            try coordinator.events(
+                after: sequence, matching: filter, limit: limit, scanning: scanning, at: Clock.now())
         }
     }
 

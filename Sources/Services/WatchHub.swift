@@ -61,25 +61,19 @@ package final class WatchHub: Sendable {
             return try begin(call, filter, .withProgress, after: nil)
         }
         let start = Sequence(request.after_sequence)
-        let after: Result<Sequence, Refusal> = coordinator.read(at: call.moment) { machine in
-            do throws(Refusal) {
-                let after = machine.start(start)
-                _ = try machine.events(after: after, matching: filter, limit: 0, scanning: 0)
-                return .success(after)
-            } catch {
-                return .failure(error)
-            }
+        let after = coordinator.read(at: call.moment) { $0.start(start) }.result
+        do throws(Refusal) {
+            _ = try coordinator.events(after: after, matching: filter, limit: 0, scanning: 0, at: call.moment)
+        } catch {
+            throw Status(error)
         }
-        switch after {
-        case .success(let after): try begin(call, filter, .withProgress, after: after)
-        case .failure(let refusal): throw Status(refusal)
-        }
+        try begin(call, filter, .withProgress, after: after)
     }
 
     /// The state as it is, if the group exists, then every change.
     private func watchElection(_ call: ServerCall, _ group: GroupName) throws(Status) {
         guard !group.isEmpty else { throw Status(.invalidArgument, "group must not be empty") }
-        let (first, last) = coordinator.read(at: call.moment) { machine in
+        let (first, last) = ServiceContext(coordinator: coordinator).read(call) { machine in
             let election = machine.election(group)
             let event = election.map { election in
                 Event(
@@ -108,7 +102,7 @@ package final class WatchHub: Sendable {
         guard let feed = feeds.first(where: { $0.eventLoop === call.eventLoop }) else {
             preconditionFailure("a call on an event loop of another group")
         }
-        let start = sequence ?? coordinator.read(at: call.moment) { $0.lastSequence }
+        let start = sequence ?? coordinator.lastTellableSequence(at: call.moment)
         call.sendHeaders(kind == .withProgress ? metadata(start) : Metadata())
         greet(call)
         feed.add(Watcher(call: call, filter: filter, kind: kind, after: start))

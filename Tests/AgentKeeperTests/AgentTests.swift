@@ -9,8 +9,8 @@ struct AgentTests {
     @Test("An agent beats by itself: it is alive after many ttls, and leaves when its scope ends")
     func beats() async throws {
         try await shared.withClient { keeper in
-            let id = try await keeper.withAgent(named: "anna", ttl: .seconds(1)) { agent in
-                // The daemon would have taken it for dead after two and a half.
+            let id = try await keeper.withAgent(named: "anna", ttl: .seconds(2)) { agent in
+                // The daemon would have taken it for dead after four seconds and a half.
                 let events = try await keeper.watch(
                     WatchFilter(topics: ["agent.unreachable", "agent.died"], agent: agent.id), reportsProgress: true)
                 for try await element in events {

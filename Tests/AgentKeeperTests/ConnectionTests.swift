@@ -43,7 +43,8 @@ struct ConnectionTests {
                 let timeout: Duration = waits ? .milliseconds(200) : .seconds(3_600)
                 let failure = await error { try await keeper.waitUntilReady(timeout: timeout) }
                 #expect(failure?.code == .unavailable && failure?.isTransient == true)
-                #expect(failure?.message.contains("cannot connect to \(daemon.address)") == true)
+                // Whether it was refused or had no time to be: it says by whom.
+                #expect(failure?.message.contains(daemon.address) == true)
             }
         }
     }

@@ -55,7 +55,9 @@ struct ElectionTests {
             let ben = try await keeper.register(AgentCard(name: "ben"))
             let terms = try await anna.withLeadership(of: group) { leadership in
                 let next = Task { try await ben.withLeadership(of: group) { $0.term } }
-                while try await keeper.electionDetails(group).candidates.count < 2 { await Task.yield() }
+                while try await keeper.electionDetails(group).candidates.count < 2 {
+                    try await Task.sleep(for: .milliseconds(10))
+                }
                 #expect(leadership.isLeading)
                 return (leadership.term, next)
             }

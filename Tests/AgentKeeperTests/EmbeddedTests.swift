@@ -155,16 +155,7 @@ final class ProbeProcess: Sendable {
 
     /// The first line that it writes, without its end; nil when it writes none.
     func line() async -> String? {
-        let output = process.output
-        return await Task.detached {
-            var line: [UInt8] = []
-            var byte: UInt8 = 0
-            while read(output, &byte, 1) == 1 {
-                if byte == UInt8(ascii: "\n") { return String(decoding: line, as: UTF8.self) }
-                line.append(byte)
-            }
-            return nil
-        }.value
+        await firstLine(of: process.output)
     }
 
     func kill() {
@@ -172,5 +163,22 @@ final class ProbeProcess: Sendable {
         var status: CInt = 0
         waitpid(process.pid, &status, 0)
         for descriptor in [process.lifeline, process.output, process.errors] { close(descriptor) }
+    }
+}
+
+/// The next line that can be read, without its end. Waits on a thread of its own, not on one of Swift's pool.
+func firstLine(of descriptor: CInt) async -> String? {
+    await withCheckedContinuation { continuation in
+        Thread.detachNewThread {
+            var line: [UInt8] = []
+            var byte: UInt8 = 0
+            while read(descriptor, &byte, 1) == 1 {
+                guard byte != UInt8(ascii: "\n") else {
+                    return continuation.resume(returning: String(decoding: line, as: UTF8.self))
+                }
+                line.append(byte)
+            }
+            continuation.resume(returning: nil)
+        }
     }
 }

@@ -12,7 +12,7 @@ struct LeaseTests {
             let task = unique("task")
             try await keeper.withAgent(named: "anna") { agent in
                 let events = try await keeper.watch(WatchFilter(topics: ["lease."], task: task))
-                let token = try await agent.withLease(on: task, ttl: .seconds(1)) { lease in
+                let token = try await agent.withLease(on: task, ttl: .seconds(3)) { lease in
                     // Longer than the ttl: the third renewal is past it.
                     var renewals = 0
                     for try await element in events where element.event?.topic == "lease.renewed" {
@@ -62,7 +62,7 @@ struct LeaseTests {
                         }
                         // Each is in line before the next one comes.
                         while try await keeper.leaseDetails(on: task).lease.waitingCalls <= number {
-                            await Task.yield()
+                            try await Task.sleep(for: .milliseconds(10))
                         }
                     }
                     try await first.release()
@@ -95,11 +95,11 @@ struct LeaseTests {
         try await shared.withClient { keeper in
             let task = unique("task")
             try await keeper.withAgent(named: "anna") { agent in
-                let first = try await keeper.acquireLease(on: task, for: agent.id, ttl: .seconds(2))
+                let first = try await keeper.acquireLease(on: task, for: agent.id, ttl: .seconds(4))
                 #expect(first.isAcquired)
-                // Nobody renews the first, which runs out in two seconds.
-                let second = try await agent.acquireLease(on: task, ttl: .seconds(1), waitingUpTo: .seconds(60))
-                #expect(second.isHeld && second.remaining > .milliseconds(500))
+                // Nobody renews the first, which runs out in four seconds.
+                let second = try await agent.acquireLease(on: task, ttl: .seconds(3), waitingUpTo: .seconds(60))
+                #expect(second.isHeld && second.remaining > .milliseconds(1_500))
             }
         }
     }
@@ -110,10 +110,12 @@ struct LeaseTests {
             let task = unique("task")
             try await keeper.withAgent(named: "anna") { agent in
                 let failure = await error {
-                    try await agent.withLease(on: task, ttl: .seconds(2)) { lease in
+                    try await agent.withLease(on: task, ttl: .seconds(3)) { lease in
                         // Behind the holder's back, as an operator might, with another in line.
                         async let other = keeper.acquireLease(on: task, for: agent.id, waitingUpTo: .seconds(60))
-                        while try await keeper.leaseDetails(on: task).waiting.isEmpty { await Task.yield() }
+                        while try await keeper.leaseDetails(on: task).waiting.isEmpty {
+                            try await Task.sleep(for: .milliseconds(10))
+                        }
                         try await keeper.releaseLease(on: task, for: agent.id, token: lease.token)
                         #expect(try await other.isAcquired)
                         #expect(await sleepUntilCancelled())
@@ -135,7 +137,7 @@ struct LeaseTests {
         try await shared.withClient { keeper in
             let task = unique("task")
             try await keeper.withAgent(named: "anna") { agent in
-                let lease = try await agent.acquireLease(on: task, ttl: .seconds(1))
+                let lease = try await agent.acquireLease(on: task, ttl: .seconds(3))
                 try await keeper.releaseLease(on: task, for: agent.id, token: lease.token)
                 guard case .expired = await lease.waitUntilLost() else {
                     Issue.record("found \(String(describing: lease.loss))")

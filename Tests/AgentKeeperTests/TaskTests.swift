@@ -40,7 +40,7 @@ struct TaskTests {
     func renewed() async throws {
         try await shared.withClient { keeper in
             let tool = unique("tool")
-            let id = try await keeper.createTask("long", requiredTools: [tool], ttl: .seconds(1)).id
+            let id = try await keeper.createTask("long", requiredTools: [tool], ttl: .seconds(3)).id
             try await keeper.withAgent(named: "anna", tools: [tool]) { agent in
                 for await task in agent.tasks() {
                     let events = try await keeper.watch(WatchFilter(task: id))
@@ -124,7 +124,7 @@ struct TaskTests {
                 }
             }
             for id in ids {
-                while try await keeper.task(id).finishedAt == nil { await Task.yield() }
+                while try await keeper.task(id).finishedAt == nil { try await Task.sleep(for: .milliseconds(10)) }
             }
             #expect(try await keeper.task(ids[1]).output == [1])
             #expect(try await keeper.task(ids[3]).failureReason == "it is broken")
@@ -142,7 +142,9 @@ struct TaskTests {
                 for number in 0..<3 {
                     await proxy.cut()
                     let id = try await direct.createTask("cut", input: [UInt8(number)], ttl: .seconds(2)).id
-                    while try await direct.task(id).status != .completed { await Task.yield() }
+                    while try await direct.task(id).status != .completed {
+                        try await Task.sleep(for: .milliseconds(10))
+                    }
                 }
             }
             worker.cancel()

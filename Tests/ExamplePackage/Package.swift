@@ -3,6 +3,8 @@
 // and in the SDK's documentation is in here, word for word; a test of the SDK sees to that.
 import PackageDescription
 
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
 let package = Package(
     name: "scrapers",
     dependencies: [
@@ -11,7 +13,8 @@ let package = Package(
     targets: [
         .target(
             name: "Scrapers",
-            dependencies: [.product(name: "AgentKeeper", package: "agentkeeper")]),
-        .testTarget(name: "ScrapersTests", dependencies: ["Scrapers"]),
+            dependencies: [.product(name: "AgentKeeper", package: "agentkeeper")],
+            swiftSettings: strict),
+        .testTarget(name: "ScrapersTests", dependencies: ["Scrapers"], swiftSettings: strict),
     ]
 )

@@ -42,6 +42,7 @@ public final class AgentKeeperClient: Sendable {
     /// Runs `body` with a client that is closed afterwards, whatever happens.
     ///
     /// - Throws: what `body` throws, and as ``connect(to:configuration:)``.
+    @discardableResult
     public static func withClient<Result>(
         of address: String = "127.0.0.1:7070", configuration: ClientConfiguration = ClientConfiguration(),
         isolation: isolated (any Actor)? = #isolation, _ body: (AgentKeeperClient) async throws -> Result
@@ -72,6 +73,7 @@ public final class AgentKeeperClient: Sendable {
     ///     }
     ///
     /// - Throws: what `body` throws, and as ``embedded(_:configuration:)``.
+    @discardableResult
     public static func withEmbedded<Result>(
         _ options: EmbeddedOptions = EmbeddedOptions(), configuration: ClientConfiguration = ClientConfiguration(),
         isolation: isolated (any Actor)? = #isolation, _ body: (AgentKeeperClient) async throws -> Result

@@ -52,6 +52,7 @@ public final class SharedDaemon: Sendable {
     /// Runs `body` with a client of its own, which is closed afterwards: agents that it registered leave.
     ///
     /// - Throws: what `body` throws, and as ``daemon``.
+    @discardableResult
     public func withClient<Result>(
         configuration: ClientConfiguration = ClientConfiguration(), isolation: isolated (any Actor)? = #isolation,
         _ body: (AgentKeeperClient) async throws -> Result

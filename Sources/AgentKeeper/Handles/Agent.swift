@@ -108,6 +108,7 @@ extension AgentKeeperClient {
     ///   - body: the work.
     /// - Throws: ``AgentKeeperError/agentDied(_:)`` if the agent died for good before `body` was over; what `body`
     ///   throws; as ``register(_:ttl:whenDead:)``.
+    @discardableResult
     public func withAgent<Success: Sendable>(
         _ card: AgentCard, ttl: Duration = .seconds(30), whenDead: Agent.DeathPolicy = .giveUp,
         _ body: @escaping @Sendable (Agent) async throws -> Success
@@ -121,6 +122,7 @@ extension AgentKeeperClient {
     }
 
     /// As ``withAgent(_:ttl:whenDead:_:)``, with the parts of a card that are needed most.
+    @discardableResult
     public func withAgent<Success: Sendable>(
         named name: String, description: String = "", tools: [String] = [], ttl: Duration = .seconds(30),
         whenDead: Agent.DeathPolicy = .giveUp, _ body: @escaping @Sendable (Agent) async throws -> Success

@@ -50,6 +50,7 @@ public final class Leadership: Sendable {
     ///
     /// - Throws: ``AgentKeeperError/leadershipLost(_:)`` if it was lost before `body` was over, whatever `body` did;
     ///   else what `body` throws.
+    @discardableResult
     public func whileLeading<Success: Sendable>(
         _ body: @escaping @Sendable () async throws -> Success
     ) async throws -> Success {
@@ -324,6 +325,7 @@ extension Agent {
     ///
     /// - Throws: ``AgentKeeperError/leadershipLost(_:)`` if leadership was lost before `body` was over, whatever `body`
     ///   did; ``AgentKeeperError/agentDied(_:)`` if the agent died while it waited; what `body` throws.
+    @discardableResult
     public func withLeadership<Success: Sendable>(
         of group: String, _ body: @escaping @Sendable (Leadership) async throws -> Success
     ) async throws -> Success {

@@ -48,6 +48,7 @@ public final class ClaimedTask: Sendable {
     ///
     /// - Throws: ``AgentKeeperError/leaseLost(_:)`` if it was lost before `body` was over, whatever `body` did; else
     ///   what `body` throws.
+    @discardableResult
     public func whileHeld<Success: Sendable>(
         _ body: @escaping @Sendable () async throws -> Success
     ) async throws -> Success {

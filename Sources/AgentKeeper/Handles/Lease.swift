@@ -55,6 +55,7 @@ public final class Lease: Sendable {
     ///
     /// - Throws: ``AgentKeeperError/leaseLost(_:)`` if the lease was lost before `body` was over, whatever `body` did;
     ///   else what `body` throws.
+    @discardableResult
     public func whileHeld<Success: Sendable>(
         _ body: @escaping @Sendable () async throws -> Success
     ) async throws -> Success {
@@ -121,6 +122,7 @@ extension Agent {
     ///
     /// - Throws: ``AgentKeeperError/leaseLost(_:)`` if the lease was lost before `body` was over, whatever `body` did;
     ///   what `body` throws; as ``acquireLease(on:ttl:waitingUpTo:)``.
+    @discardableResult
     public func withLease<Success: Sendable>(
         on task: String, ttl: Duration = .seconds(60), waitingUpTo wait: Duration = .zero,
         _ body: @escaping @Sendable (Lease) async throws -> Success
@@ -130,6 +132,7 @@ extension Agent {
 
     /// As ``withLease(on:ttl:waitingUpTo:_:)``, but nil, and `body` does not run, if the lease is held and was not free
     /// in time.
+    @discardableResult
     public func withLeaseIfFree<Success: Sendable>(
         on task: String, ttl: Duration = .seconds(60), waitingUpTo wait: Duration = .zero,
         _ body: @escaping @Sendable (Lease) async throws -> Success

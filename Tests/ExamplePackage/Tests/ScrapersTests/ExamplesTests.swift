@@ -59,7 +59,7 @@ import Testing
             let agent = try await keeper.register(AgentCard(name: "anna"))
             try await Examples.lead(agent)
             let campaign = Task { await Examples.campaign(agent) }
-            while await planned.terms.count < 2 { await Task.yield() }
+            while await planned.terms.count < 2 { try await Task.sleep(for: .milliseconds(10)) }
             campaign.cancel()
             await campaign.value
             #expect(await planned.terms.sorted() == planned.terms)
