@@ -73,8 +73,8 @@ let package = Package(
         .executableTarget(
             name: "Daemon",
             dependencies: [
-                "Commands", "Services", "Admin", "RPC", "HTTP2", "Journal", "Coordination", "CLinux", "CSodium",
-                nioCore,
+                "Commands", "CProcess", "Services", "Admin", "RPC", "HTTP2", "Journal", "Coordination", "CLinux",
+                "CSodium", nioCore,
                 nioPosix, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

@@ -11,6 +11,27 @@
 #include <time.h>
 #include <unistd.h>
 
+static int caught = -1;
+
+static void pass_on(int number) {
+    int code = errno;
+    unsigned char byte = (unsigned char)number;
+    /* Full, there are so many that one more changes nothing. */
+    (void)!write(caught, &byte, 1);
+    errno = code;
+}
+
+int cprocess_catch(const int *signals, int count) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return -1;
+    caught = ends[1];
+    for (int index = 0; index < count; index++) {
+        struct sigaction action = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
+        sigaction(signals[index], &action, NULL);
+    }
+    return ends[0];
+}
+
 /* What the guardian is told: a time, or one of these. */
 enum { END = -1, DISMISS = -2 };
 

@@ -1,6 +1,7 @@
 // The daemon's life: put together, opened, run until a signal, and taken down in order.
 
 import Admin
+import CProcess
 import Coordination
 import Dispatch
 import Glibc
@@ -229,23 +230,30 @@ final class Readiness: Sendable {
 private struct Signals {
     private let stream: AsyncStream<String>
     private let continuation: AsyncStream<String>.Continuation
-    private let sources: [any DispatchSourceSignal]
+    private let source: (any DispatchSourceRead)?
 
     init() {
         let (stream, continuation) = AsyncStream.makeStream(of: String.self)
         self.stream = stream
         self.continuation = continuation
         let first = FirstSignal()
-        sources = [(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT"), (SIGHUP, "SIGHUP")].map { number, name in
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler {
-                if first.isLongAgo() { _exit(128 + number) }
-                continuation.yield(name)
-            }
-            source.resume()
-            return source
+        let names = [SIGTERM: "SIGTERM", SIGINT: "SIGINT", SIGHUP: "SIGHUP"]
+        let descriptor = cprocess_catch(Array(names.keys), Int32(names.count))
+        // Not caught, they end the process as they always do.
+        guard descriptor >= 0 else {
+            source = nil
+            return
         }
+        let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: .global())
+        source.setEventHandler {
+            var number: UInt8 = 0
+            while read(descriptor, &number, 1) == 1 {
+                if first.isLongAgo() { _exit(128 + Int32(number)) }
+                continuation.yield(names[Int32(number)] ?? "a signal")
+            }
+        }
+        source.resume()
+        self.source = source
     }
 
     /// Something else that asks for a graceful end.

@@ -156,6 +156,7 @@ def plain(text):
     # How long ago differs, and with it how wide a column is: that columns line up has a test of its own.
     text = re.sub(r"\bnow\b|\b\d+m?s ago\b", "now", text)
     text = re.sub(r"(?m)^(Up +)\S+,", r"\1TIME,", text)
+    text = re.sub(r"UNREACHABLE in \S+", "UNREACHABLE in TIME", text)
     text = re.sub(r"(?<=\S) {2,}", "  ", text)
     return re.sub(r"127\.0\.0\.1:\d+", "HOST:PORT", text)
 

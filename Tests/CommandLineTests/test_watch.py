@@ -4,7 +4,7 @@ import json
 import signal
 
 from keeper import Daemon, accepts, eventually
-from shell import Shell, on_terminal
+from shell import on_terminal
 
 
 def lines(process, count):
@@ -62,27 +62,24 @@ def test_a_sequence_that_is_not_there_is_told_and_the_oldest_events_follow(shell
     assert done.stderr.count("\n") == 1 and "missed" in done.stderr and "future" in done.stderr
 
 
-def test_a_connection_that_breaks_is_made_anew_and_a_gap_is_told(client, daemon):
+def test_a_connection_that_breaks_is_made_anew_and_a_gap_is_told(shell, client, daemon):
     arguments = (f"--addr=127.0.0.1:{daemon.port}", "--metrics-addr=off")
-    first = Shell(f"127.0.0.1:{daemon.port}")
-    watching = first.start("watch", "--json", "agent.")
+    watching = shell.start("watch", "--json", "agent.")
     eventually(lambda: client.GetStatus().watchers == 1, "the command watches")
     client.agent("before")
     assert lines(watching, 1)[0]["agent"]["name"] == "before"
     daemon.stop(signal.SIGKILL)
     again = Daemon(*arguments, ready=False)
     daemon.process, daemon.log = again.process, again.log
-    other = Shell(f"127.0.0.1:{daemon.port}")
     eventually(lambda: accepts(daemon.port), "the daemon is there again")
-    eventually(lambda: other.json("status")["watchers"] == 1, "the command watches again")
-    other.run("agents", "register", "after")
+    eventually(lambda: shell.json("status")["watchers"] == 1, "the command watches again")
+    shell.run("agents", "register", "after")
     # The history was in memory: it is another one now.
     (seen,) = lines(watching, 1)
     assert seen["gap"]["reason"]
     while "gap" in seen:
         (seen,) = lines(watching, 1)
     assert seen["agent"]["name"] == "after"
-    first.end()
 
 
 def test_lines_are_cut_to_the_terminal(shell, client):

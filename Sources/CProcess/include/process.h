@@ -60,4 +60,11 @@ int cprocess_group_lives(const cprocess *process);
 
 int64_t cprocess_now(void);
 
+/* From its return on these signals are caught, and each is a byte with its number on the descriptor that is returned;
+ * -1 with errno. Once in a process.
+ *
+ * Dispatch's signal sources are set up by another thread some time after they are asked for, and lose what comes
+ * before: a program that is stopped right after its start would run for ever. */
+int cprocess_catch(const int *signals, int count);
+
 #endif

@@ -33,13 +33,18 @@ final class SignalStream: Sendable {
         // given and taken from the background.
         signal(SIGPIPE, SIG_IGN)
         signal(SIGTTOU, SIG_IGN)
-        for number in Self.numbers where sigismember(&ignored, number) != 1 {
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            // It holds itself, for as long as the process lives.
-            source.setEventHandler { withExtendedLifetime(source) { self.take(number) } }
-            source.resume()
+        let numbers = Self.numbers.filter { sigismember(&ignored, $0) != 1 }
+        let descriptor = cprocess_catch(numbers, Int32(numbers.count))
+        guard descriptor >= 0 else { return }
+        let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: .global())
+        // It holds itself, for as long as the process lives.
+        source.setEventHandler {
+            withExtendedLifetime(source) {
+                var number: UInt8 = 0
+                while read(descriptor, &number, 1) == 1 { self.take(Int32(number)) }
+            }
         }
+        source.resume()
     }
 
     private func take(_ number: Int32) {
