@@ -183,11 +183,16 @@ struct ClientConnectionsTests {
     }
 
     /// A port that was free a moment ago.
+    /// A port where nobody listens, and that the kernel gives nobody who asks for any: below its ephemeral ports
+    /// (net.ipv4.ip_local_port_range begins with 32768).
     private func freePort() async throws -> Int {
-        let channel = try await ServerBootstrap(group: testGroup).bind(host: "127.0.0.1", port: 0).get()
-        let port = try #require(channel.localAddress?.port)
-        try await channel.close().get()
-        return port
+        while true {
+            let port = Int.random(in: 20_000..<32_000)
+            guard let channel = try? await ServerBootstrap(group: testGroup).bind(host: "127.0.0.1", port: port).get()
+            else { continue }
+            try await channel.close().get()
+            return port
+        }
     }
 
     @Test("Without a server calls end with UNAVAILABLE and the reason")
@@ -357,7 +362,8 @@ struct ClientConnectionsTests {
     @Test("After a server's restart calls go on")
     func restart() async throws {
         let first = Server(methods: Echo.all, group: testGroup)
-        let port = try #require(try await first.start(host: "127.0.0.1", port: 0).port)
+        let port = try await freePort()
+        _ = try await first.start(host: "127.0.0.1", port: port)
         let client = Client(host: "127.0.0.1", port: port, options: Self.impatient, eventLoop: testGroup.next())
         _ = try await client.unary("/test.Echo/Unary", [])
         await first.drain()
