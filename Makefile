@@ -30,6 +30,7 @@ test: build      ## everything that CI checks
 	swift package generate-documentation --target AgentKeeper --warnings-as-errors
 	.venv/bin/python -m pytest -q Tests/WireTests
 	.venv/bin/python -m pytest -q Tests/ContractTests
+	.venv/bin/python -m pytest -q Tests/CommandLineTests
 
 bench: build     ## speed, beside nghttpd
 	.ci/setup bench

@@ -54,11 +54,12 @@ let package = Package(
             name: "Admin",
             dependencies: ["Coordination", nioCore, nioPosix, nioHTTP1],
             swiftSettings: strict),
-        // The command line as a client: all of it on the SDK.
+        // The command line as a client: what Swift can't do with processes in C, the rest on the SDK.
+        .target(name: "CProcess"),
         .target(
             name: "Commands",
             dependencies: [
-                "AgentKeeper", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "AgentKeeper", "CProcess", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
         .executableTarget(

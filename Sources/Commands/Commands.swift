@@ -8,13 +8,14 @@ import ArgumentParser
 package enum Commands {
     /// In the groups in which `--help` shows them.
     package static let groups = [
+        CommandGroup(name: "Locking", subcommands: [LockCommand.self, ElectCommand.self]),
         CommandGroup(
             name: "Client",
             subcommands: [
                 AgentsCommand.self, LeasesCommand.self, ElectionsCommand.self, PoliciesCommand.self,
                 TasksCommand.self, WatchCommand.self, FindCommand.self, CheckCommand.self, StatusCommand.self,
                 BenchCommand.self,
-            ])
+            ]),
     ]
 
     package static var exitStatuses: String { ExitStatus.explanation }

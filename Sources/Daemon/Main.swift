@@ -42,7 +42,8 @@ struct AgentKeeperCommand: AsyncParsableCommand {
                 try command.run()
             }
         } catch {
-            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            // A bare status has had its line.
+            guard !(error is ExitCode), exitCode(for: error) == .validationFailure else { exit(withError: error) }
             // A wrong command line is one line as well; where to read more is in it.
             let hint = fullMessage(for: error).split(separator: "\n").last { $0.contains("--help") }
             let words = message(for: error).split(whereSeparator: \.isNewline).map { $0.drop { $0 == " " } }

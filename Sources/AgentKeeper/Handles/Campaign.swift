@@ -33,7 +33,10 @@ public final class Leadership: Sendable {
     deinit { life.remove(holding) }
 
     /// Whether nobody else can lead now, by the local clock and the agent's last acknowledged heartbeat.
-    public var isLeading: Bool { lost.value == nil && ContinuousClock.now < life.aliveUntil }
+    public var isLeading: Bool { remaining > .zero }
+
+    /// For how long at least nobody else can lead, without any further heartbeat; zero when the agent leads no more.
+    public var remaining: Duration { lost.value == nil ? max(.zero, life.aliveUntil - .now) : .zero }
 
     /// Why the agent leads no more; nil while it does.
     public var loss: LeadershipLoss? { lost.value }

@@ -11,7 +11,7 @@ enum OutputFormat: String, CaseIterable, ExpressibleByArgument {
 struct OutputOptions: ParsableArguments {
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("table, for people, or json, for programs. (default: table)", valueName: "format"))
+        help: ArgumentHelp("A table for people, or JSON for programs.", valueName: "format"))
     var output: OutputFormat = .table
 
     /// One thing.
