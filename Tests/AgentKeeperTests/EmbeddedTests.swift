@@ -64,6 +64,21 @@ struct EmbeddedTests {
         probe.kill()
     }
 
+    @Test("A daemon inherits no file of ours, and so holds none of our ports")
+    func inheritsNothing() async throws {
+        // One that is not close-on-exec, as NIO's are not.
+        let file = open("/dev/null", O_RDONLY)
+        defer { close(file) }
+        let target = "/proc/self/fd/\(dup2(file, 900))"
+        defer { close(900) }
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: target) == "/dev/null")
+        try await AgentKeeperClient.withEmbedded { keeper in
+            let pid = try #require(keeper.daemon?.processID)
+            #expect(!FileManager.default.fileExists(atPath: "/proc/\(pid)/fd/900"))
+            #expect(FileManager.default.fileExists(atPath: "/proc/\(pid)/fd/2"))
+        }
+    }
+
     @Test("A daemon that does not start is told of with its last words")
     func failsToStart() async throws {
         let flag = await error { try await EmbeddedDaemon.start(EmbeddedOptions(arguments: ["--no-such-flag"])) }
