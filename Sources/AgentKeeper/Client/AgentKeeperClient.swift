@@ -62,7 +62,9 @@ public final class AgentKeeperClient: Sendable {
     ) async throws(AgentKeeperError) -> AgentKeeperClient {
         let daemon = try await EmbeddedDaemon.start(options)
         let address = try ServerAddress(daemon.address)
-        return AgentKeeperClient(core: ClientCore(address: address, configuration: configuration, daemon: daemon))
+        let core = ClientCore(address: address, configuration: configuration, daemon: daemon)
+        core.beginMourning()
+        return AgentKeeperClient(core: core)
     }
 
     /// Runs `body` with an embedded daemon that is stopped afterwards, whatever happens.

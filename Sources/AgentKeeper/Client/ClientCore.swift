@@ -44,6 +44,15 @@ final class ClientCore: Sendable {
         patientRPC = Client(host: address.host, port: address.port, options: options, eventLoop: Background.loop)
     }
 
+    /// An embedded daemon that has ended never comes back: nobody has to wait for it.
+    func beginMourning() {
+        daemon?.whenEnded { [weak self] in
+            guard let self else { return }
+            await patientRPC.close(grace: .zero)
+            await rpc.close(grace: .zero)
+        }
+    }
+
     var isClosed: Bool { state.withLock { $0.isClosed } }
 
     // MARK: Calls
@@ -86,7 +95,7 @@ final class ClientCore: Sendable {
                 let failure = self.error(error)
                 // The other connection is mostly silent, and would find out much later.
                 if !waits, failure.code == .deadlineExceeded { patientRPC.doubt() }
-                guard retries, failure.code == .unavailable, failure != .clientClosed,
+                guard retries, case .rpc(.unavailable, _) = failure,
                     ContinuousClock.now + pause < deadline
                 else { throw failure }
                 await Background.sleep(for: pause.jittered(by: 0.5))
@@ -116,7 +125,10 @@ final class ClientCore: Sendable {
     func error(_ failure: CallFailure) -> AgentKeeperError {
         let status = failure.status
         if status.code == .cancelled, Task.isCancelled { return .cancelled }
-        if status.code == .unavailable, isClosed { return .clientClosed }
+        if status.code == .unavailable {
+            if isClosed { return .clientClosed }
+            if let obituary = daemon?.obituary { return obituary }
+        }
         if let reason = failure.notSentBecause {
             return .rpc(.unavailable, message: "no connection within the call's timeout: \(reason.message)")
         }
