@@ -83,7 +83,7 @@ let package = Package(
         // The SDK: the only target whose declarations are public. Nothing that it imports shows in them.
         .target(
             name: "AgentKeeper",
-            dependencies: ["RPC", "CMessages", "CProtobufC", nioCore, nioPosix],
+            dependencies: ["RPC", "CMessages", "CProtobufC", "CLinux", nioCore, nioPosix],
             swiftSettings: strict + [.enableUpcomingFeature("InternalImportsByDefault")]),
 
         .testTarget(name: "CoordinationTests", dependencies: ["Coordination"], swiftSettings: strict),

@@ -1,6 +1,7 @@
-// What Glibc's Swift module leaves out, since C declares it with variable arguments.
+// What Glibc's Swift module leaves out: what C declares with variable arguments, or for _GNU_SOURCE alone.
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/prctl.h>
 
 // Has the kernel send SIGCONT to this process when the thread ends that started it.
@@ -13,3 +14,6 @@ static const int clinux_o_direct =
 #else
     O_DIRECT;
 #endif
+
+// Closes all files from this number on in a process that is spawned; glibc 2.34.
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);

@@ -201,6 +201,10 @@ final class Connector: @unchecked Sendable {
         for stream in Array(line) where !stream.waitsForReady { stream.finish(reason) }
     }
 
+    func doubt() {
+        for connection in Array(connections.values) { connection.callTimedOut(sentAt: MonotonicClock.now()) }
+    }
+
     // MARK: The end
 
     private static let closedStatus = Status(.unavailable, "the client is closed")

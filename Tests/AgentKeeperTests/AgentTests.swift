@@ -101,8 +101,8 @@ struct AgentTests {
 
     @Test("A daemon that was killed and started anew gets its agents back")
     func daemonStartsAnew() async throws {
-        let first = try await EmbeddedDaemon.start()
-        let port = try #require(Int(first.address.split(separator: ":")[1]))
+        let port = try await freePort()
+        let first = try await EmbeddedDaemon.start(EmbeddedOptions(port: port))
         try await AgentKeeperClient.withClient(of: first.address) { keeper in
             let agent = try await keeper.register(AgentCard(name: "anna"), ttl: .seconds(2), whenDead: .registerAnew)
             let old = agent.id

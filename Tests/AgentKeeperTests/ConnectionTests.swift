@@ -21,8 +21,8 @@ struct ConnectionTests {
 
     @Test("A call waits for a daemon that is not there yet")
     func waitsForReady() async throws {
-        let first = try await EmbeddedDaemon.start()
-        let port = try #require(Int(first.address.split(separator: ":")[1]))
+        let port = try await freePort()
+        let first = try await EmbeddedDaemon.start(EmbeddedOptions(port: port))
         await first.stop()
         try await AgentKeeperClient.withClient(of: "127.0.0.1:\(port)") { keeper in
             async let ready: Void = keeper.waitUntilReady(timeout: .seconds(60))

@@ -12,8 +12,8 @@ struct DurableTests {
     func killed() async throws {
         let directory = newDirectory()
         defer { try? FileManager.default.removeItem(atPath: directory) }
-        let first = try await EmbeddedDaemon.start(EmbeddedOptions(dataDirectory: directory))
-        let port = try #require(Int(first.address.split(separator: ":")[1]))
+        let port = try await freePort()
+        let first = try await EmbeddedDaemon.start(EmbeddedOptions(dataDirectory: directory, port: port))
         try await AgentKeeperClient.withClient(of: first.address) { keeper in
             let events = try await keeper.watch(WatchFilter(topics: ["policy."]))
             let agent = try await keeper.register(AgentCard(name: "anna"), ttl: .seconds(60))

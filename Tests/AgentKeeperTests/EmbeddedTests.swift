@@ -64,6 +64,47 @@ struct EmbeddedTests {
         probe.kill()
     }
 
+    @Test("A daemon inherits no file of ours, and so holds none of our ports")
+    func inheritsNothing() async throws {
+        // One that is not close-on-exec, as NIO's are not.
+        let file = open("/dev/null", O_RDONLY)
+        defer { close(file) }
+        let target = "/proc/self/fd/\(dup2(file, 900))"
+        defer { close(900) }
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: target) == "/dev/null")
+        try await AgentKeeperClient.withEmbedded { keeper in
+            let pid = try #require(keeper.daemon?.processID)
+            #expect(!FileManager.default.fileExists(atPath: "/proc/\(pid)/fd/900"))
+            #expect(FileManager.default.fileExists(atPath: "/proc/\(pid)/fd/2"))
+        }
+    }
+
+    @Test("A daemon that is killed is told of with its last words, at once, also to those who wait")
+    func killed() async throws {
+        try await AgentKeeperClient.withEmbedded { keeper in
+            let daemon = try #require(keeper.daemon)
+            let agent = try await keeper.register(AgentCard(name: "anna"), ttl: .seconds(600))
+            let events = try await keeper.watch(WatchFilter(topics: ["nothing"]))
+            let waiting = [
+                Task { _ = try await keeper.claimTask(for: agent.id) },
+                Task { for try await _ in events {} },
+            ]
+            let loop = Task { for await _ in agent.tasks() {} }
+            kill(daemon.processID, SIGKILL)
+            for task in waiting {
+                let failure = await error { try await task.value }
+                guard case .daemon(let message) = failure else {
+                    Issue.record("found \(String(describing: failure))")
+                    return
+                }
+                #expect(message.contains("signal 9 ended it") && message.contains("gRPC is served"))
+            }
+            await loop.value
+            #expect(await error { try await keeper.find(timeout: .seconds(3_600)) }?.code == .unavailable)
+            #expect(!daemon.isRunning)
+        }
+    }
+
     @Test("A daemon that does not start is told of with its last words")
     func failsToStart() async throws {
         let flag = await error { try await EmbeddedDaemon.start(EmbeddedOptions(arguments: ["--no-such-flag"])) }

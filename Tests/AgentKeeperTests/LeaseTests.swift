@@ -210,8 +210,11 @@ struct LeaseTests {
     private func expectLoss(_ keeper: AgentKeeperClient, _ disturb: @escaping @Sendable () async -> Void) async throws {
         let agent = try await keeper.register(AgentCard(name: "anna"), ttl: .seconds(30))
         let ttl = Duration.seconds(5)
+        let events = try await keeper.watch(WatchFilter(topics: ["lease.renewed"]))
         let failure = await error {
             try await agent.withLease(on: "task", ttl: ttl) { lease in
+                // What counts is the last renewal, not the beginning.
+                for try await _ in events { break }
                 await disturb()
                 let disturbedAt = ContinuousClock.now
                 #expect(await sleepUntilCancelled())

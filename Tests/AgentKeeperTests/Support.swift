@@ -1,6 +1,8 @@
 // What the suites share: a daemon for all of them where they don't harm each other, and how to fail well.
 
 import AgentKeeper
+import NIOCore
+import NIOPosix
 import Synchronization
 import Testing
 
@@ -40,4 +42,16 @@ final class Recorder<Value: Sendable>: Sendable {
 
     var values: [Value] { state.withLock { $0 } }
     func add(_ value: Value) { state.withLock { $0.append(value) } }
+}
+
+/// A port for a daemon that is to come back to it: the kernel gives it nobody who asks for any, being below its ephemeral
+/// ports (net.ipv4.ip_local_port_range begins with 32768).
+func freePort() async throws -> Int {
+    while true {
+        let port = Int.random(in: 20_000..<32_000)
+        let bootstrap = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        guard let channel = try? await bootstrap.bind(host: "127.0.0.1", port: port).get() else { continue }
+        try await channel.close().get()
+        return port
+    }
 }

@@ -133,6 +133,24 @@ struct TaskTests {
         }
     }
 
+    @Test("More calls that wait than a connection has streams keep no other call from being sent")
+    func manyWait() async throws {
+        try await AgentKeeperClient.withEmbedded { keeper in
+            let agent = try await keeper.register(AgentCard(name: "anna"), ttl: .seconds(60))
+            let worker = Task { await agent.work(concurrency: 400) { $0.input } }
+            // What a server of ours allows on a connection.
+            while try await keeper.status().taskWaiters < 200 { try await Task.sleep(for: .milliseconds(10)) }
+            try await agent.withLease(on: "task") { #expect($0.isHeld) }
+            var ids: [String] = []
+            for _ in 0..<3 { ids.append(try await keeper.createTask("t").id) }
+            for id in ids {
+                while try await keeper.task(id).status != .completed { try await Task.sleep(for: .milliseconds(10)) }
+            }
+            worker.cancel()
+            await worker.value
+        }
+    }
+
     @Test("A worker outlives a daemon that is cut off, and loses no task to it")
     func network() async throws {
         try await withNetwork { keeper, proxy, daemon in

@@ -92,8 +92,8 @@ struct WatchTests {
         "A daemon that forgot everything is told as a gap, even when it has counted past where we were",
         arguments: [1, 20])
     func forgotten(_ count: Int) async throws {
-        let first = try await EmbeddedDaemon.start()
-        let port = try #require(Int(first.address.split(separator: ":")[1]))
+        let port = try await freePort()
+        let first = try await EmbeddedDaemon.start(EmbeddedOptions(port: port))
         let proxy = try await Proxy(to: first.address)
         try await AgentKeeperClient.withClient(of: proxy.address) { keeper in
             for number in 1...5 { try await keeper.createTask("old \(number)") }

@@ -81,7 +81,8 @@ extension ClientCore {
     ) async throws(AgentKeeperError) -> Answer<LeaseAnswer> {
         let wait = wait.clamped(.zero, .milliseconds(Int64(UInt32.max)))
         let beyond = timeout ?? configuration.callTimeout
-        let answer = try await answer(Remote.acquireLease, timeout: wait + beyond) { request, arena, left in
+        let answer = try await answer(Remote.acquireLease, timeout: wait + beyond, waits: wait > .zero) {
+            request, arena, left in
             request.pointee.task_id = arena.string(task)
             request.pointee.agent_id = arena.string(agent.rawValue)
             request.pointee.ttl_seconds = ttl.wire

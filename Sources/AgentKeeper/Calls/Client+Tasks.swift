@@ -164,7 +164,8 @@ extension ClientCore {
     func claim(_ agent: AgentID, wait: Duration?) async throws(AgentKeeperError) -> Answer<Claim>? {
         let forever = Duration.seconds(100 * 365 * 86_400)
         do throws(AgentKeeperError) {
-            let answer = try await answer(Remote.claimTask, timeout: wait ?? forever) { request, arena, _ in
+            let answer = try await answer(Remote.claimTask, timeout: wait ?? forever, waits: true) {
+                request, arena, _ in
                 request.pointee.agent_id = arena.string(agent.rawValue)
             } _: { response -> Claim? in
                 guard let task = response.pointee.task, let lease = response.pointee.lease else { return nil }

@@ -1,7 +1,7 @@
 /// A client of one daemon: the way to everything else in this module.
 ///
-/// Any number of tasks may use it at once; all their calls go over one connection, which is made when the first call
-/// is, and made anew when it breaks. Close it when it is not needed any more: agents that are still registered through
+/// Any number of tasks may use it at once. Their calls go over one connection, and what waits or streams over another;
+/// each is made when it is first needed, and made anew when it breaks. Close it when it is not needed any more: agents that are still registered through
 /// it leave, and their leases are free at once.
 ///
 ///     let keeper = try await AgentKeeperClient.connect(to: address)
@@ -19,11 +19,10 @@ public final class AgentKeeperClient: Sendable {
     let core: ClientCore
 
     /// The daemon that was started for this client; nil for one that is somebody else's.
-    public let daemon: EmbeddedDaemon?
+    public var daemon: EmbeddedDaemon? { core.daemon }
 
-    init(core: ClientCore, daemon: EmbeddedDaemon? = nil) {
+    init(core: ClientCore) {
         self.core = core
-        self.daemon = daemon
     }
 
     /// A client of the daemon at an address. The connection is made with the first call, so this succeeds whether or
@@ -63,7 +62,9 @@ public final class AgentKeeperClient: Sendable {
     ) async throws(AgentKeeperError) -> AgentKeeperClient {
         let daemon = try await EmbeddedDaemon.start(options)
         let address = try ServerAddress(daemon.address)
-        return AgentKeeperClient(core: ClientCore(address: address, configuration: configuration), daemon: daemon)
+        let core = ClientCore(address: address, configuration: configuration, daemon: daemon)
+        core.beginMourning()
+        return AgentKeeperClient(core: core)
     }
 
     /// Runs `body` with an embedded daemon that is stopped afterwards, whatever happens.
@@ -103,9 +104,6 @@ public final class AgentKeeperClient: Sendable {
     /// with ``AgentKeeperError/clientClosed``. Closing twice is fine.
     public func close() async {
         // Also for a caller who is being cancelled.
-        await Background.run { [core, daemon] in
-            await core.close()
-            await daemon?.stop()
-        }.value
+        await Background.run { [core] in await core.close() }.value
     }
 }

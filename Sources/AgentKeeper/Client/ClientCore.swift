@@ -11,7 +11,13 @@ import Synchronization
 final class ClientCore: Sendable {
     let configuration: ClientConfiguration
     let address: ServerAddress
+    /// The daemon that was started for this client. Whatever still uses the client keeps it.
+    let daemon: EmbeddedDaemon?
+    let deaths = DeathWatch()
     private let rpc: Client
+    /// For what waits or streams without an end. A connection has so many streams and no more: workers that wait for
+    /// tasks by the hundred must not keep a heartbeat from being sent.
+    private let patientRPC: Client
 
     private struct State {
         var isClosed = false
@@ -21,7 +27,8 @@ final class ClientCore: Sendable {
 
     private let state = Mutex(State())
 
-    init(address: ServerAddress, configuration: ClientConfiguration) {
+    init(address: ServerAddress, configuration: ClientConfiguration, daemon: EmbeddedDaemon? = nil) {
+        self.daemon = daemon
         self.address = address
         self.configuration = configuration
         var options = ClientOptions()
@@ -34,6 +41,16 @@ final class ClientCore: Sendable {
         options.keepalive = keepalive
         options.userAgent = "agentkeeper-swift \(options.userAgent)"
         rpc = Client(host: address.host, port: address.port, options: options, eventLoop: Background.loop)
+        patientRPC = Client(host: address.host, port: address.port, options: options, eventLoop: Background.loop)
+    }
+
+    /// An embedded daemon that has ended never comes back: nobody has to wait for it.
+    func beginMourning() {
+        daemon?.whenEnded { [weak self] in
+            guard let self else { return }
+            await patientRPC.close(grace: .zero)
+            await rpc.close(grace: .zero)
+        }
     }
 
     var isClosed: Bool { state.withLock { $0.isClosed } }
@@ -51,10 +68,11 @@ final class ClientCore: Sendable {
 
     /// - Parameters:
     ///   - timeout: nil for the configuration's.
+    ///   - waits: whether the daemon may take its time to answer, so that the call goes where it holds up no other.
     ///   - retries: whether what ends with UNAVAILABLE is tried again; nil for as the configuration says.
     ///   - fill: makes the request; called for each attempt, with what is left until the deadline.
     func answer<Request, Response, Value>(
-        _ call: RemoteCall<Request, Response>, timeout: Duration?, retries: Bool? = nil,
+        _ call: RemoteCall<Request, Response>, timeout: Duration?, waits: Bool = false, retries: Bool? = nil,
         _ fill: (UnsafeMutablePointer<Request>, Arena, Duration) -> Void,
         _ read: (UnsafeMutablePointer<Response>) -> Value
     ) async throws(AgentKeeperError) -> Answer<Value> {
@@ -70,12 +88,14 @@ final class ClientCore: Sendable {
             options.waitsForReady = configuration.waitsForReady
             let request = call.request.bytes { message, arena in fill(message, arena, deadline - sentAt) }
             do throws(CallFailure) {
-                let reply = try await rpc.unary(call.path, request, options)
+                let reply = try await (waits ? patientRPC : rpc).unary(call.path, request, options)
                 let value = try call.response.read(reply.message, read)
                 return Answer(value: value, sentAt: sentAt, firstSentAt: first)
             } catch {
                 let failure = self.error(error)
-                guard retries, failure.code == .unavailable, failure != .clientClosed,
+                // The other connection is mostly silent, and would find out much later.
+                if !waits, failure.code == .deadlineExceeded { patientRPC.doubt() }
+                guard retries, case .rpc(.unavailable, _) = failure,
                     ContinuousClock.now + pause < deadline
                 else { throw failure }
                 await Background.sleep(for: pause.jittered(by: 0.5))
@@ -99,13 +119,16 @@ final class ClientCore: Sendable {
     ) -> ClientCallHandle {
         var options = CallOptions()
         options.waitsForReady = waitsForReady
-        return rpc.serverStreaming(call.path, call.request.bytes(fill), options)
+        return patientRPC.serverStreaming(call.path, call.request.bytes(fill), options)
     }
 
     func error(_ failure: CallFailure) -> AgentKeeperError {
         let status = failure.status
         if status.code == .cancelled, Task.isCancelled { return .cancelled }
-        if status.code == .unavailable, isClosed { return .clientClosed }
+        if status.code == .unavailable {
+            if isClosed { return .clientClosed }
+            if let obituary = daemon?.obituary { return obituary }
+        }
         if let reason = failure.notSentBecause {
             return .rpc(.unavailable, message: "no connection within the call's timeout: \(reason.message)")
         }
@@ -140,7 +163,10 @@ final class ClientCore: Sendable {
             return Array(state.dependents.values)
         }
         for dependent in late { await dependent.clientCloses() }
+        // What waits has been waiting for nothing: there is nobody any more to use it.
+        await patientRPC.close(grace: .zero)
         await rpc.close(grace: configuration.closeGrace)
+        await daemon?.stop()
     }
 }
 

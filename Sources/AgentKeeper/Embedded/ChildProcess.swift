@@ -5,6 +5,7 @@
 // lifeline alive, every descriptor is close-on-exec from its first moment. The child gets a process group of its own:
 // a Ctrl-C at the terminal is for us to deal with, and it must not take the daemon from under agents that are leaving.
 
+import CLinux
 import Glibc
 
 struct ChildProcess {
@@ -56,6 +57,8 @@ struct ChildProcess {
         for (from, to) in [(input, STDIN_FILENO), (output, STDOUT_FILENO), (errors, STDERR_FILENO)] {
             posix_spawn_file_actions_adddup2(&actions, from, to)
         }
+        // Not everybody opens files close-on-exec, NIO among others: a daemon must not hold this process's ports.
+        posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1)
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }

@@ -95,6 +95,17 @@ public final class EmbeddedDaemon: Sendable {
         await pipes.waitUntilExit()
     }
 
+    /// Of a daemon that has ended: how, with its last lines.
+    var obituary: AgentKeeperError? { pipes.obituary }
+
+    /// Runs `body` when the process has ended. Does not keep the daemon.
+    func whenEnded(_ body: @escaping @Sendable () async -> Void) {
+        Background.run { [pipes] in
+            await pipes.waitUntilExit()
+            await body()
+        }
+    }
+
     private static func inheritedEnvironment() -> [String] {
         var variables: [String] = []
         var next = environ
@@ -136,6 +147,12 @@ private final class DaemonPipes: Sendable {
 
     var isRunning: Bool { state.withLock { $0.ending == nil } }
     var logLines: [String] { state.withLock { $0.log.lines } }
+
+    var obituary: AgentKeeperError? {
+        state.withLock { state in
+            state.ending.map { .daemon("the embedded daemon has ended: \($0); \(state.log.excerpt)") }
+        }
+    }
 
     /// The kernel closes the other end when this process ends; this closes it now.
     func cutLifeline() {

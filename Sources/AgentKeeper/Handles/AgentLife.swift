@@ -24,6 +24,8 @@ final class AgentLife: Dependent {
 
     private struct State {
         var id: AgentID
+        /// Said with the reason when this life is over.
+        var death = Once<String>()
         /// Just before the last heartbeat was sent that was acknowledged.
         var provenAt: ContinuousClock.Instant
         var holdings: [ObjectIdentifier: any Holding] = [:]
@@ -117,73 +119,48 @@ final class AgentLife: Dependent {
 
     /// Returns with the reason when the agent is dead; nil when it is over for another reason.
     private func live() async -> String? {
-        let id = self.id
+        let (id, death) = state.withLock { ($0.id, $0.death) }
+        core.deaths.add(self, id, core)
+        defer { core.deaths.remove(id) }
         return await withTaskGroup(of: String?.self) { group in
-            group.addTask { [self] in await beat(id) }
-            group.addTask { [self] in await awaitDeath(of: id) }
-            for await reason in group {
-                if let reason {
-                    group.cancelAll()
-                    return reason
-                }
+            group.addTask { [self] in
+                await beat(id)
+                return nil
             }
-            return nil
+            group.addTask { await death.wait() }
+            for await reason in group {
+                group.cancelAll()
+                if let reason { return reason }
+            }
+            return death.value
         }
     }
 
-    private func died(_ id: AgentID, _ reason: String) {
+    /// The daemon has said so.
+    func died(_ id: AgentID, _ reason: String) {
         let isNews = states.update { state in
             switch state {
-            case .alive, .unreachable: .dead(id, reason: reason)
-            case .dead, .left: nil
+            case .alive(id), .unreachable(id, _): .dead(id, reason: reason)
+            default: nil
             }
         }
-        if isNews { lose(.died(reason)) }
+        guard isNews else { return }
+        lose(.died(reason))
+        state.withLock { $0.death }.say(reason)
     }
 
-    /// The event tells sooner than the next heartbeat would. Nothing depends on it.
-    private func awaitDeath(of id: AgentID) async -> String? {
-        let filter = WatchFilter(topics: ["agent.died"], agent: id)
-        let stream = EventStream(core: core, filter: filter, after: nil, reportsProgress: false)
-        do throws(AgentKeeperError) {
-            try await stream.begin(timeout: .seconds(100 * 365 * 86_400))
-            // What happened before the subscription was in force, or in a gap, a heartbeat tells.
-            if let reason = await isDead(id) { return reason }
-            var iterator = stream.makeAsyncIterator()
-            while let element = try await iterator.next() {
-                switch element {
-                case .event(let event):
-                    guard case .agent(let info) = event.payload, info.id == id else { continue }
-                    let reason = "the daemon took it for dead, or somebody deregistered it"
-                    died(id, reason)
-                    return reason
-                case .gap:
-                    if let reason = await isDead(id) { return reason }
-                case .progress:
-                    continue
-                }
-            }
-        } catch {
-            // A daemon that has no such call, or no room for another watcher.
-        }
-        return nil
-    }
-
-    private func isDead(_ id: AgentID) async -> String? {
+    /// Asks the daemon, out of turn.
+    func check(_ id: AgentID) async {
         do throws(AgentKeeperError) {
             acknowledged(id, try await core.heartbeat(id, timeout: nil).sentAt)
         } catch {
-            if case .rpc(.notFound, let message) = error {
-                died(id, message)
-                return message
-            }
+            if case .rpc(.notFound, let message) = error { died(id, message) }
         }
-        return nil
     }
 
     // MARK: Heartbeats
 
-    private func beat(_ id: AgentID) async -> String? {
+    private func beat(_ id: AgentID) async {
         let interval = ttl.duration / 3
         let slice = (ttl.duration / 6).clamped(.milliseconds(100), core.configuration.callTimeout)
         var pause = slice / 4
@@ -200,10 +177,9 @@ final class AgentLife: Dependent {
             } catch {
                 switch error {
                 case .rpc(.notFound, let message):
-                    died(id, message)
-                    return message
+                    return died(id, message)
                 case .cancelled, .clientClosed:
-                    return nil
+                    return
                 default:
                     failed(id, error)
                     next = .now + boundedByLimits(pause.jittered(by: 0.3))
@@ -211,7 +187,6 @@ final class AgentLife: Dependent {
                 }
             }
         }
-        return nil
     }
 
     /// No step may go past the moments at which the silence has to be told.
@@ -254,6 +229,7 @@ final class AgentLife: Dependent {
                 let answer = try await core.register(card, ttl, requestID: newRequestID(), timeout: nil)
                 state.withLock { state in
                     state.id = answer.value
+                    state.death = Once()
                     // The first attempt may be the one that made it.
                     state.provenAt = answer.firstSentAt
                     state.isPresumedDead = false

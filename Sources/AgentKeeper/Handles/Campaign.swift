@@ -209,7 +209,7 @@ private final class CampaignRun: Sendable {
                 try await follow(id)
             } catch {
                 switch error {
-                case .agentDied, .clientClosed, .rpc(.invalidArgument, _):
+                case .agentDied, .clientClosed, .daemon, .rpc(.invalidArgument, _):
                     // The loss, which is sure by now, is told ahead of the end.
                     if let leadership = state.withLock({ $0.leadership }), await leadership.lost.wait() != nil {
                         forget(leadership)

@@ -199,7 +199,7 @@ extension Agent {
                 if let task = try await keep(answer) { return task }
             } catch {
                 switch error {
-                case .agentDied, .cancelled, .clientClosed: return nil
+                case .agentDied, .cancelled, .clientClosed, .daemon: return nil
                 default: break
                 }
                 // A daemon that doesn't know the agent any more: the next heartbeat settles it.
