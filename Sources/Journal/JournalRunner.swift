@@ -188,7 +188,7 @@ package final class JournalRunner: ChangeWriter, Sendable {
         lookedAt.store(now, ordering: .relaxed)
         let free: Int
         do throws(DiskError) {
-            free = try disk.freeBytes()
+            free = min(try disk.freeBytes(), 1 << 60)
         } catch {
             free = Self.roomyBytes  // A disk that doesn't say is tried.
         }
