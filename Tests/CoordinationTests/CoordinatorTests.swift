@@ -116,15 +116,20 @@ private func recording(_ second: Double = 0) -> Machine {
             case .waiting: "waiting"
             }
         }
-        coordinator.setRoom(0, else: "full")
+        coordinator.setRoom(0, reserve: 0, else: "full")
         #expect(say(register(b)) == "limit: full")
         #expect(say(.renew("t", a, 1)) == "limit: full")
+        coordinator.setRoom(0, reserve: 1, else: "full")
+        #expect(say(.acquire("u", a)) == "limit: full")
+        // Whoever works on keeps his lease while there is any reserve.
+        #expect(say(.renew("t", a, 1)) != "limit: full")
+        _ = commit()
         #expect(say(.heartbeat(a)) == "done")
         // Time goes on with a command that is refused.
         #expect(say(register(b), at: 7) == "limit: full")
         #expect(coordinator.read(at: at(7)) { $0.counts.leases }.result == 0)
         #expect(say(.deregister(a), at: 7) == "done")
-        coordinator.setRoom(1, else: "full")
+        coordinator.setRoom(1, reserve: 1, else: "full")
         _ = commit()
         #expect(say(register(b), at: 7) == "registered b")
         // The one byte is used until the writer takes what there is.
@@ -133,20 +138,20 @@ private func recording(_ second: Double = 0) -> Machine {
         #expect(say(register(c), at: 7) == "registered c")
     }
 
-    @Test func `What needs room is what makes the state larger`() {
+    @Test func `What needs room is what makes the state larger, and what prolongs it needs the reserve`() {
         let held = Command.HeldLease(task: "t", agent: a, token: FencingToken(1))
         let finish = Command.FinishTask(task: "t", agent: a)
-        for (command, needsRoom): (Command, Bool) in [
-            (register(a), true), (.acquire("t", a), true), (.renewLease(held, ttlSeconds: 1), true),
-            (.campaign("g", a), true), (.policy("p", "", "", "", .allow), true), (.create("q"), true),
-            (.claimTask(a), true), (.completeTask(finish, output: [UInt8](repeating: 0, count: 16_385)), true),
-            (.completeTask(finish, output: [UInt8](repeating: 0, count: 16_384)), false),
-            (.failTask(finish, reason: "x"), false), (.heartbeat(a), false), (.deregister(a), false),
-            (.releaseLease(held), false), (.resign("g", a), false), (.deletePolicy(PolicyID("p")), false),
-            (.returnGrant("t", FencingToken(1)), false), (.awaken, false), (.advance, false),
-            (.noteHeartbeats(from: 0, count: 1), false), (.cancelWait(WaiterID(1)), false),
+        for (command, need): (Command, Command.Need) in [
+            (register(a), .room), (.acquire("t", a), .room), (.renewLease(held, ttlSeconds: 1), .reserve),
+            (.campaign("g", a), .room), (.policy("p", "", "", "", .allow), .room), (.create("q"), .room),
+            (.claimTask(a), .room), (.completeTask(finish, output: [UInt8](repeating: 0, count: 16_385)), .room),
+            (.completeTask(finish, output: [UInt8](repeating: 0, count: 16_384)), .nothing),
+            (.failTask(finish, reason: "x"), .nothing), (.heartbeat(a), .nothing), (.deregister(a), .nothing),
+            (.releaseLease(held), .nothing), (.resign("g", a), .nothing), (.deletePolicy(PolicyID("p")), .nothing),
+            (.returnGrant("t", FencingToken(1)), .nothing), (.awaken, .nothing), (.advance, .nothing),
+            (.noteHeartbeats(from: 0, count: 1), .nothing), (.cancelWait(WaiterID(1)), .nothing),
         ] {
-            #expect(command.needsRoom == needsRoom, "\(command)")
+            #expect(command.need == need, "\(command)")
         }
     }
 

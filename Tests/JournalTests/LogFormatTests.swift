@@ -6,7 +6,7 @@ import Testing
 @Suite struct LogFormatTests {
     @Test func `A segment's name is its number in ten digits, and no other name is a segment`() {
         for (number, name): (UInt32, String) in [
-            (0, "log.0000000000"), (1, "log.0000000001"), (4_294_967_295, "log.4294967295"),
+            (0, "log.0000000000"), (1, "log.0000000001"), (4_294_967_294, "log.4294967294"),
         ] {
             #expect(LogFormat.name(ofSegment: number) == name)
             #expect(LogFormat.number(ofSegment: name) == number)

@@ -189,7 +189,7 @@ private let noRoom = "there is no room for more on the disk of DIR: 8 MiB must b
         let held = perform(.acquire("t", a)).revision
         try await until { coordinator.isDurable(held) }
         disk.change { $0.free = 8 << 20 - 1 }
-        let warning = "\(noRoom); new work is refused, what is there can be read, released and runs out"
+        let warning = "\(noRoom); new work is refused, what is there can be read, renewed and released, and runs out"
         #expect(await nextRemark() == .warning(warning))
         try await until { grow() == noRoom }
         #expect(perform(.acquire("u", a)).outcome == noRoom)

@@ -99,7 +99,7 @@ import Testing
                 try database.execute("CREATE TABLE t (x)")
             }
         }
-        #expect(said == "the database failed: table t already exists (SQLite code 1)")
+        #expect(said == "agentkeeper.db failed: table t already exists (SQLite code 1)")
         #expect(try database.value("PRAGMA user_version") == 0)
         #expect(try database.contents() == [])
         // And the next one works.
