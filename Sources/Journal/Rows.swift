@@ -231,7 +231,8 @@ struct CandidateRow: StoredRow {
             .init("agent_id", "TEXT NOT NULL"),
             .init("position", "INTEGER NOT NULL"),
         ],
-        key: ["group_name", "agent_id"], order: "group_name, position")
+        key: ["group_name", "agent_id"], constraints: ["PRIMARY KEY (group_name, agent_id)"], suffix: " WITHOUT ROWID",
+        order: "group_name, position")
 
     struct Key: Hashable, Comparable {
         let candidacy: StoredCandidacy

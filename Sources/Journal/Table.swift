@@ -21,13 +21,14 @@ struct TableLayout: Sendable {
     let columns: [Column]
     /// The columns that a record is found by.
     let key: [String]
-    /// What the columns' declarations don't say, such as WITHOUT ROWID.
+    /// What the columns' declarations don't say: rules for the table, and such as WITHOUT ROWID.
+    var constraints: [String] = []
     var suffix = ""
     /// The order in which records are read back.
     let order: String
 
     var creation: String {
-        let lines = columns.map { "\($0.name) \($0.declaration)" } + ["checksum INTEGER NOT NULL"]
+        let lines = columns.map { "\($0.name) \($0.declaration)" } + ["checksum INTEGER NOT NULL"] + constraints
         return "CREATE TABLE \(name) (\n    \(lines.joined(separator: ",\n    "))\n)\(suffix)"
     }
 
