@@ -67,6 +67,14 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // What tries to break the core and the journal: for `swift test`, and by itself for long runs.
+        .target(
+            name: "Simulation", dependencies: ["Coordination", "Journal", "CSQLite"], path: "Tests/Simulation",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "simulate", dependencies: ["Simulation"], path: "Tests/Simulate", swiftSettings: strict),
+        .testTarget(name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: strict),
+
         .testTarget(name: "CoordinationTests", dependencies: ["Coordination"], swiftSettings: strict),
         .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2", "CNghttp2"], swiftSettings: strict),
         .testTarget(
