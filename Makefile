@@ -1,7 +1,7 @@
 # What can be done here. Each target installs what it lacks (.ci/setup), so each works all by itself from a fresh clone.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test bench bench-calls bench-durable protos check-protos format
+.PHONY: help build run test simulate bench bench-calls bench-durable protos check-protos format
 
 # One file that needs nothing of Swift on the machine where it runs. Exclusive access to memory is checked by the
 # compiler, and at run time in debug builds, so in all Swift tests; in the release it would be a tenth of a call's cost.
@@ -33,6 +33,12 @@ test: build      ## everything that CI checks
 	AGENTKEEPER_TEST_DATA_DIR=1 .venv/bin/python -m pytest -q Tests/ContractTests
 	.venv/bin/python -m pytest -q Tests/CrashTests
 	.venv/bin/python -m pytest -q Tests/CommandLineTests
+
+# Of the same modules as the daemon, built as the daemon is. SEEDS=COUNT, SEED=FIRST and STEPS=COUNT are all optional.
+simulate:        ## try to break core and journal: make simulate SEEDS=100000
+	.ci/setup build
+	$(BUILD) --product simulate
+	.build/release/simulate $(foreach name,SEEDS SEED STEPS TRACE,$(if $($(name)),$(name)=$($(name))))
 
 bench:           ## speed: both of these; flags in ARGS, as in make bench ARGS=--quick
 	$(MAKE) bench-calls

@@ -86,6 +86,14 @@ let package = Package(
             dependencies: ["RPC", "CMessages", "CProtobufC", "CLinux", nioCore, nioPosix],
             swiftSettings: strict + [.enableUpcomingFeature("InternalImportsByDefault")]),
 
+        // What tries to break the core and the journal: for `swift test`, and by itself for long runs.
+        .target(
+            name: "Simulation", dependencies: ["Coordination", "Journal", "CSQLite"], path: "Tests/Simulation",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "simulate", dependencies: ["Simulation"], path: "Tests/Simulate", swiftSettings: strict),
+        .testTarget(name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: strict),
+
         .testTarget(name: "CoordinationTests", dependencies: ["Coordination"], swiftSettings: strict),
         .testTarget(
             name: "JournalTests", dependencies: ["Journal", "Coordination", "CSQLite", "CZlib"], swiftSettings: strict),

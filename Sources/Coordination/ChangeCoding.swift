@@ -122,7 +122,7 @@ extension Change {
         }
     }
 
-    init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
+    package init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
         guard let kind = Kind(rawValue: try reader.byte()) else { throw ByteReader.Malformed() }
         switch kind {
         case .agent:

@@ -81,8 +81,10 @@ package final class Coordinator: Sendable {
                 precondition(settlement != nil, "a command that waits without anybody to tell")
                 state.waiting[waiter] = settlement
             }
+            let news = takeNews(&state)
+            // Only now: what was due may have ended this very wait with a grant, which somebody must take or return.
             if case .cancelWait(let waiter) = command { state.waiting[waiter] = nil }
-            return (outcome, takeNews(&state))
+            return (outcome, news)
         }
         tell(news)
         return (outcome, news.revision)

@@ -12,7 +12,8 @@ import Testing
             #expect(LogFormat.number(ofSegment: name) == number)
         }
         for other in [
-            "", "log", "log.", "log.1", "log.00000000001", "log.4294967295", "log.4294967296", "log.+000000001", "log.000000000a",
+            "", "log", "log.", "log.1", "log.00000000001", "log.4294967295", "log.4294967296", "log.+000000001",
+            "log.000000000a",
             "log.-000000001", "Log.0000000001", "log.0000000001~", "agentkeeper.db", "ballast", "lock",
         ] {
             #expect(LogFormat.number(ofSegment: other) == nil, "\(other)")
