@@ -1,11 +1,16 @@
 # What can be done here. Each target installs what it lacks (.ci/setup), so each works all by itself from a fresh clone.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test simulate bench protos check-protos format
+.PHONY: help build run test simulate bench bench-calls bench-durable protos check-protos format
 
 # One file that needs nothing of Swift on the machine where it runs. Exclusive access to memory is checked by the
 # compiler, and at run time in debug builds, so in all Swift tests; in the release it would be a tenth of a call's cost.
 BUILD := swift build -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked
+
+PYTHON := $(CURDIR)/.venv/bin/python
+AGENTKEEPER := $(CURDIR)/.build/release/agentkeeper
+
+WITH_PYTHON := AGENTKEEPER_PYTHON=$(CURDIR)/.venv/bin/python PATH="$$PATH:$(CURDIR)/.venv/bin"
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -21,9 +26,15 @@ test: build      ## everything that CI checks
 	.ci/setup test
 	$(MAKE) check-protos
 	swift format lint --strict --recursive Package.swift Sources Tests
-	AGENTKEEPER_PYTHON=$(CURDIR)/.venv/bin/python PATH="$$PATH:$(CURDIR)/.venv/bin" swift test
+	AGENTKEEPER_PYTHON=$(PYTHON) PATH="$$PATH:$(CURDIR)/.venv/bin" swift test --skip AgentKeeperTests
+	AGENTKEEPER_BIN=$(AGENTKEEPER) AGENTKEEPER_PYTHON=$(PYTHON) swift test --skip-build --filter AgentKeeperTests
+	AGENTKEEPER_BIN=$(AGENTKEEPER) swift test --package-path Tests/ExamplePackage --scratch-path .build/example
+	swift package generate-documentation --target AgentKeeper --warnings-as-errors
 	.venv/bin/python -m pytest -q Tests/WireTests
 	.venv/bin/python -m pytest -q Tests/ContractTests
+	AGENTKEEPER_TEST_DATA_DIR=1 .venv/bin/python -m pytest -q Tests/ContractTests
+	.venv/bin/python -m pytest -q Tests/CrashTests
+	.venv/bin/python -m pytest -q Tests/CommandLineTests
 
 # Of the same modules as the daemon, built as the daemon is. SEEDS=COUNT, SEED=FIRST and STEPS=COUNT are all optional.
 simulate:        ## try to break core and journal: make simulate SEEDS=100000
@@ -31,9 +42,17 @@ simulate:        ## try to break core and journal: make simulate SEEDS=100000
 	$(BUILD) --product simulate
 	.build/release/simulate $(foreach name,SEEDS SEED STEPS TRACE,$(if $($(name)),$(name)=$($(name))))
 
-bench: build     ## speed, beside nghttpd
+bench:           ## speed: both of these; flags in ARGS, as in make bench ARGS=--quick
+	$(MAKE) bench-calls
+	$(MAKE) bench-durable
+
+bench-calls: build    ## the cost of calls, beside nghttpd
 	.ci/setup bench
 	Tests/Bench/bench $(ARGS)
+
+bench-durable: build  ## durable locks, beside Redis and etcd on one disk
+	.ci/setup bench
+	Tests/Bench/durable $(ARGS)
 
 protos:          ## renew Sources/CMessages after a change in protos/
 	.ci/setup test

@@ -17,13 +17,15 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let package = Package(
     name: "agentkeeper",
     products: [
-        .executable(name: "agentkeeper", targets: ["Daemon"])
+        .executable(name: "agentkeeper", targets: ["Daemon"]),
+        .library(name: "AgentKeeper", targets: ["AgentKeeper"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
     ],
     targets: [
         // The system's C libraries.
@@ -31,6 +33,7 @@ let package = Package(
         .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         // What protoc-c makes of protos/; never edited, renewed by `make protos`.
@@ -42,7 +45,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Journal",
-            dependencies: ["Coordination", "CSQLite", "CZlib", deque],
+            dependencies: ["Coordination", "CLinux", "CSQLite", "CZlib", deque],
             swiftSettings: strict),
         .target(name: "HTTP2", dependencies: ["CNghttp2"], swiftSettings: strict),
         .target(
@@ -59,10 +62,20 @@ let package = Package(
             name: "Admin",
             dependencies: ["Coordination", nioCore, nioPosix, nioHTTP1],
             swiftSettings: strict),
+        // The command line as a client: what Swift can't do with processes in C, the rest on the SDK.
+        .target(name: "CProcess"),
+        .target(
+            name: "Commands",
+            dependencies: [
+                "AgentKeeper", "CProcess", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
         .executableTarget(
             name: "Daemon",
             dependencies: [
-                "Services", "Admin", "RPC", "HTTP2", "Journal", "Coordination", "CSodium", nioCore, nioPosix, logging,
+                "Commands", "CProcess", "Services", "Admin", "RPC", "HTTP2", "Journal", "Coordination", "CLinux",
+                "CSodium", nioCore,
+                nioPosix, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -75,7 +88,15 @@ let package = Package(
             name: "simulate", dependencies: ["Simulation"], path: "Tests/Simulate", swiftSettings: strict),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: strict),
 
+        // The SDK: the only target whose declarations are public. Nothing that it imports shows in them.
+        .target(
+            name: "AgentKeeper",
+            dependencies: ["RPC", "CMessages", "CProtobufC", "CLinux", nioCore, nioPosix],
+            swiftSettings: strict + [.enableUpcomingFeature("InternalImportsByDefault")]),
+
         .testTarget(name: "CoordinationTests", dependencies: ["Coordination"], swiftSettings: strict),
+        .testTarget(
+            name: "JournalTests", dependencies: ["Journal", "Coordination", "CSQLite", "CZlib"], swiftSettings: strict),
         .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2", "CNghttp2"], swiftSettings: strict),
         .testTarget(
             name: "RPCTests",
@@ -83,5 +104,12 @@ let package = Package(
             exclude: ["Support"], swiftSettings: strict),
         .testTarget(
             name: "AdminTests", dependencies: ["Admin", "Coordination", nioCore, nioPosix], swiftSettings: strict),
+        .testTarget(
+            name: "AgentKeeperTests", dependencies: ["AgentKeeper", "AgentKeeperProbe", nioCore, nioPosix],
+            exclude: ["Support"], swiftSettings: strict),
+        // A process for them to kill, and to block.
+        .executableTarget(
+            name: "AgentKeeperProbe", dependencies: ["AgentKeeper"], path: "Tests/AgentKeeperProbe",
+            swiftSettings: strict),
     ]
 )

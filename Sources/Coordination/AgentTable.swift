@@ -17,8 +17,10 @@ struct AgentTable: ~Copyable, Sendable {
         let slack: Span
         let registeredAt: WallTime
         var lastHeartbeatAt: WallTime
+        /// The last heartbeat that a journal knows of.
+        var recordedHeartbeatAt: WallTime
         var lastHeard: Instant
-        /// The event of its registration.
+        /// The event of its registration: the order of age.
         let registeredBy: Sequence
         fileprivate(set) var status = AgentStatus.alive
         /// When it falls silent or, UNREACHABLE, when it dies. None once it is DEAD.
@@ -46,6 +48,7 @@ struct AgentTable: ~Copyable, Sendable {
     private var search = SearchIndex()
     private var found: [UInt32: AgentSlot] = [:]
     private var dead: Deque<(slot: AgentSlot, since: Instant)> = []
+    private(set) var order = CreationOrder<Entry>()
     private(set) var aliveCount = 0
     private(set) var unreachableCount = 0
     private var livingBytes = 0
@@ -58,6 +61,11 @@ struct AgentTable: ~Copyable, Sendable {
     var deadCount: Int { dead.count }
     var livingCount: Int { aliveCount + unreachableCount }
     var slots: [AgentSlot] { entries.slots }
+
+    func slots(from start: Int, count: Int) -> [AgentSlot] { entries.slots(from: start, count: count) }
+
+    /// The places of the table, used ones and others.
+    var places: Int { entries.places }
 
     subscript(slot: AgentSlot) -> Entry {
         @inline(__always) _read { yield entries[slot] }
@@ -90,6 +98,7 @@ struct AgentTable: ~Copyable, Sendable {
         entries[slot].document = document
         found[document] = slot
         index[agent.id] = slot
+        order.append(slot, serial: agent.registeredBy.value)
         aliveCount += 1
         livingBytes += agent.card.textBytes
         return slot
@@ -104,6 +113,7 @@ struct AgentTable: ~Copyable, Sendable {
         }
         let slot = entries.insert(agent)
         entries[slot].status = .dead
+        order.append(slot, serial: agent.registeredBy.value)
         index[agent.id] = slot
         dead.append((slot, diedAt))
         deadBytes += agent.card.textBytes
@@ -167,6 +177,7 @@ struct AgentTable: ~Copyable, Sendable {
             deadBytes -= entries[first.slot].card.textBytes
             index[entries[first.slot].id] = nil
             forgotten.append(entries[first.slot].id)
+            order.remove(serial: entries[first.slot].registeredBy.value)
             entries.remove(first.slot)
         }
         return forgotten
@@ -181,7 +192,7 @@ struct AgentTable: ~Copyable, Sendable {
     }
 
     func checkInvariants() {
-        precondition(index.count == entries.count && found.count == livingCount)
+        precondition(index.count == entries.count && order.count == entries.count && found.count == livingCount)
         precondition(livingCount <= limits.values.maxAgents)
         var counts = (alive: 0, unreachable: 0, dead: 0)
         var bytes = (living: 0, dead: 0)

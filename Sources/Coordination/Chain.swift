@@ -60,6 +60,15 @@ struct Links<Record>: Sendable {
         links[Int(slot.index)].next
     }
 
+    /// A chain's first members, at most so many.
+    func members(of chain: Chain<Record>, limit: Int) -> [Slot<Record>] {
+        Array(
+            sequence(state: chain.first) { cursor in
+                defer { cursor = cursor.flatMap(next(after:)) }
+                return cursor
+            }.prefix(limit))
+    }
+
     /// All of a chain's members from the first to the last, for callers that change it as they go.
     func members(of chain: Chain<Record>) -> [Slot<Record>] {
         var members: [Slot<Record>] = []

@@ -23,6 +23,9 @@ package enum Command: Sendable {
     /// (`task.requeued`), a lease ends (`lease.expired`), unless it has moved on since. A lease that was
     /// asked for under a request id stays: the retry will ask for it.
     case returnGrant(TaskID, FencingToken)
+    /// Takes down for a journal when agents were last heard of, of so many places of their table from this one on.
+    /// Heartbeats by themselves are not worth a write each.
+    case noteHeartbeats(from: Int, count: Int)
     /// The daemon was away for a while and heard nobody: no agent's silence counts until now.
     case awaken
     /// Nothing but the passing of time.
@@ -124,7 +127,8 @@ extension Command {
         switch self {
         case .register, .acquireLease, .renewLease, .campaign, .setPolicy, .createTask, .claimTask: true
         case .completeTask(_, let output): output.count > Self.smallOutputBytes
-        case .heartbeat, .deregister, .releaseLease, .resign, .deletePolicy, .failTask, .cancelWait, .returnGrant,
+        case .heartbeat, .noteHeartbeats, .deregister, .releaseLease, .resign, .deletePolicy, .failTask, .cancelWait,
+            .returnGrant,
             .awaken, .advance:
             false
         }

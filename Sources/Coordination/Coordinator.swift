@@ -38,8 +38,9 @@ package final class Coordinator: Sendable {
         var writer: (any ChangeWriter)?
         /// Whether the writer knows that there are changes.
         var writerIsAwake = false
-        /// Why nothing may be added at present.
-        var noRoom: String?
+        /// Bytes of changes that may wait, and why no more.
+        var room = Coordinator.maxWaitingChangeBytes
+        var noRoomReason = "the disk is slower than the changes come"
     }
 
     private let state: Mutex<State>
@@ -49,7 +50,7 @@ package final class Coordinator: Sendable {
     private let durable: Atomic<UInt64>
 
     /// Changes that wait to be written, in bytes: a disk that has stopped answering must not fill the memory.
-    private static let maxWaitingChangeBytes = 64 << 20
+    package static let maxWaitingChangeBytes = 64 << 20
 
     /// - Parameters:
     ///   - start: the monotonic clock now, which is the moment at which the machine stopped; nil when the
@@ -130,9 +131,8 @@ package final class Coordinator: Sendable {
     }
 
     private static func refusal(_ state: borrowing State) -> Refusal? {
-        if let reason = state.noRoom { return .limitReached(reason) }
-        guard state.machine.changeBytes > maxWaitingChangeBytes else { return nil }
-        return .limitReached("\(state.machine.changeBytes) bytes of changes wait for the disk")
+        guard state.machine.changeBytes >= state.room else { return nil }
+        return .limitReached(state.noRoomReason)
     }
 
     // MARK: Events
@@ -189,6 +189,18 @@ package final class Coordinator: Sendable {
         }
     }
 
+    /// Takes down when agents were last heard of, a part of them at a time.
+    package func noteHeartbeats(at now: Moment) {
+        var start = 0
+        while start < state.withLock({ $0.machine.agents.places }) {
+            _ = perform(.noteHeartbeats(from: start, count: Self.heartbeatsAtOnce), at: now)
+            start += Self.heartbeatsAtOnce
+        }
+    }
+
+    /// Agents looked at under the lock in one go.
+    private static let heartbeatsAtOnce = 2_048
+
     /// Hands over the changes since the last time, in exchange for empty bytes. When there are none the writer is told
     /// as soon as there are.
     ///
@@ -215,9 +227,13 @@ package final class Coordinator: Sendable {
         for listener in listeners { listener.eventsWereAdded() }
     }
 
-    /// Nothing more may be added for now, and why; nil when there is room again.
-    package func setNoRoom(_ reason: String?) {
-        state.withLock { $0.noRoom = reason }
+    /// Changes of so many bytes may be added until the writer takes them; 0 for none at all. And what to say to whoever is
+    /// refused. Without a word from the writer it is `maxWaitingChangeBytes`.
+    package func setRoom(_ bytes: Int, else reason: String) {
+        state.withLock { state in
+            state.room = min(bytes, Self.maxWaitingChangeBytes)
+            state.noRoomReason = reason
+        }
     }
 
     // MARK: News

@@ -57,6 +57,7 @@ struct DeadlineQueue: Sendable {
         return nil
     }
 
+    func due(of handle: Handle) -> Instant { heap[handle].due }
     func subject(of handle: Handle) -> Subject { heap[handle].subject }
 
     func checkInvariants() {

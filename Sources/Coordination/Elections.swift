@@ -17,11 +17,13 @@ struct Elections: ~Copyable, Sendable {
 
     struct Entry: Sendable {
         let group: GroupName
+        /// Counts the elections that were ever founded, from 1.
+        let serial: UInt64
         fileprivate(set) var term: Term
         fileprivate(set) var electedAt: WallTime?
         /// Who led before the restart.
         fileprivate var restoredLeader: AgentID?
-        fileprivate var candidates = Chain<Candidacy>()
+        fileprivate(set) var candidates = Chain<Candidacy>()
         /// The event that told of the last change.
         fileprivate(set) var changedBy = Sequence.zero
         fileprivate(set) var changedAt = WallTime(nanoseconds: 0)
@@ -35,6 +37,8 @@ struct Elections: ~Copyable, Sendable {
     private let limits: SharedLimits
     private var entries = Slab<Entry>()
     private var index: [GroupName: ElectionSlot] = [:]
+    private(set) var order = CreationOrder<Entry>()
+    private var lastSerial: UInt64 = 0
     private var empty = Chain<Entry>()
     private var emptyLinks = Links<Entry>()
     private var candidacies = Slab<Candidacy>()
@@ -88,10 +92,13 @@ struct Elections: ~Copyable, Sendable {
             emptyLinks.remove(oldest, from: &empty)
             forgotten = entries[oldest].group
             index[entries[oldest].group] = nil
+            order.remove(serial: entries[oldest].serial)
             entries.remove(oldest)
         }
-        let slot = entries.insert(Entry(group: group, term: forgottenTerm))
+        lastSerial += 1
+        let slot = entries.insert(Entry(group: group, serial: lastSerial, term: forgottenTerm))
         index[group] = slot
+        order.append(slot, serial: lastSerial)
         emptyLinks.append(slot, to: &empty)
         return (slot, forgotten)
     }
@@ -131,11 +138,14 @@ struct Elections: ~Copyable, Sendable {
 
     /// Takes in an election that was kept over a restart, without its candidates.
     mutating func restore(_ stored: StoredElection) {
+        lastSerial += 1
         let slot = entries.insert(
             Entry(
-                group: stored.state.group, term: stored.state.term, electedAt: stored.state.electedAt,
+                group: stored.state.group, serial: lastSerial, term: stored.state.term,
+                electedAt: stored.state.electedAt,
                 restoredLeader: stored.state.leader, changedBy: stored.changedBy, changedAt: stored.changedAt))
         index[stored.state.group] = slot
+        order.append(slot, serial: lastSerial)
         emptyLinks.append(slot, to: &empty)
     }
 
@@ -165,6 +175,11 @@ struct Elections: ~Copyable, Sendable {
         entries[election].changedAt = now
     }
 
+    /// The first candidates, in the order in which they will lead.
+    func candidates(_ election: ElectionSlot, limit: Int) -> [AgentID] {
+        byElection.members(of: entries[election].candidates, limit: limit).map { candidacies[$0].agentID }
+    }
+
     /// The elections an agent stands in, by name.
     func elections(of chain: Chain<Candidacy>) -> [ElectionSlot] {
         byAgent.members(of: chain)
@@ -174,6 +189,7 @@ struct Elections: ~Copyable, Sendable {
 
     func checkInvariants() {
         precondition(index.count == entries.count && entries.count <= limits.values.maxElections)
+        precondition(order.count == entries.count)
         precondition(seats.count == candidacies.count)
         var candidates = 0
         for slot in entries.slots {

@@ -33,6 +33,8 @@ struct LeaseTable: ~Copyable, Sendable {
     private var entries = Slab<Entry>()
     private var index: [TaskID: LeaseSlot] = [:]
     private var links = Links<Entry>()
+    /// By their tokens.
+    private(set) var order = CreationOrder<Entry>()
     private(set) var claimCount = 0
 
     var count: Int { entries.count }
@@ -92,10 +94,12 @@ struct LeaseTable: ~Copyable, Sendable {
         precondition(entries[slot].holding == nil, "two holders of one task")
         entries[slot].holding = holding
         links.append(slot, to: &chain)
+        order.append(slot, serial: holding.token.value)
     }
 
     mutating func unhold(_ slot: LeaseSlot, in chain: inout Chain<Entry>) {
-        precondition(entries[slot].holding != nil)
+        guard let token = entries[slot].holding?.token else { preconditionFailure("nobody holds it") }
+        order.remove(serial: token.value)
         entries[slot].holding = nil
         links.remove(slot, from: &chain)
     }
@@ -123,7 +127,7 @@ struct LeaseTable: ~Copyable, Sendable {
     func held(in chain: Chain<Entry>) -> [LeaseSlot] { links.members(of: chain) }
 
     func checkInvariants() {
-        precondition(index.count == entries.count)
+        precondition(index.count == entries.count && order.count == entries.count)
         var claims = 0
         for slot in entries.slots {
             precondition(index[entries[slot].task] == slot)

@@ -43,7 +43,8 @@ extension Machine {
     /// The events after `sequence` and up to `end` that the filter wants, at most `limit`, having looked at no more than
     /// `scanning`; and the last that was looked at, from where to go on.
     package func events(
-        after sequence: Sequence, upTo end: Sequence = Sequence(.max), matching filter: EventFilter, limit: Int, scanning: Int
+        after sequence: Sequence, upTo end: Sequence = Sequence(.max), matching filter: EventFilter, limit: Int,
+        scanning: Int
     ) throws(Refusal) -> (events: [Event], examined: Sequence) {
         try history.events(after: sequence, upTo: end, matching: filter, limit: limit, scanning: scanning)
     }

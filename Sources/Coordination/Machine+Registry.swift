@@ -14,7 +14,8 @@ extension Machine {
         let agent = agents.insert(
             AgentTable.Entry(
                 id: request.newID, card: request.card, ttl: .seconds(ttlSeconds), slack: limits.values.livenessSlack,
-                registeredAt: now.wall, lastHeartbeatAt: now.wall, lastHeard: now.instant,
+                registeredAt: now.wall, lastHeartbeatAt: now.wall, recordedHeartbeatAt: now.wall,
+                lastHeard: now.instant,
                 registeredBy: history.next, tools: matchmaker.use(request.card.tools)))
         agents[agent].deadline = deadlines.insert(.agent(agent), due: now.instant + agents[agent].unreachableAfter)
         remember(request.requestID, content: content(), made: .agent(request.newID))
@@ -79,9 +80,16 @@ extension Machine {
         }
     }
 
+    mutating func noteHeartbeats(from start: Int, count: Int) {
+        for agent in agents.slots(from: start, count: count) where agents[agent].status != .dead {
+            if agents[agent].lastHeartbeatAt != agents[agent].recordedHeartbeatAt { recordStatus(of: agent) }
+        }
+    }
+
     mutating func recordStatus(of agent: AgentSlot) {
         guard recorder.isOn else { return }
         let info = agents[agent].info
+        agents[agent].recordedHeartbeatAt = info.lastHeartbeatAt
         record(.agentStatus(info.id, info.status, lastHeartbeatAt: info.lastHeartbeatAt))
     }
 

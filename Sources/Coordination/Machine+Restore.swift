@@ -36,7 +36,8 @@ extension Machine {
         let agent = agents.restore(
             AgentTable.Entry(
                 id: info.id, card: info.card, ttl: .seconds(stored.ttlSeconds), slack: limits.values.livenessSlack,
-                registeredAt: info.registeredAt, lastHeartbeatAt: info.lastHeartbeatAt, lastHeard: now.instant,
+                registeredAt: info.registeredAt, lastHeartbeatAt: info.lastHeartbeatAt,
+                recordedHeartbeatAt: info.lastHeartbeatAt, lastHeard: now.instant,
                 registeredBy: stored.registeredBy,
                 tools: isDead ? matchmaker.sets.empty : matchmaker.use(info.card.tools)),
             status: info.status, diedAt: stored.diedAt)

@@ -80,6 +80,7 @@ package struct Machine: ~Copyable, Sendable {
             case .failTask(let finish, let reason): return .reply(try fail(finish, reason: reason))
             case .cancelWait(let waiter): cancel(waiter)
             case .returnGrant(let task, let token): takeBack(task, token)
+            case .noteHeartbeats(let start, let count): noteHeartbeats(from: start, count: count)
             case .awaken, .advance: break
             }
             return .reply(.done)

@@ -72,9 +72,15 @@ struct Slab<Record: Sendable>: ~Copyable, @unchecked Sendable {
     }
 
     /// Every slot in use, by number.
-    var slots: [Slot<Record>] {
-        (0..<end).compactMap { isUsed[$0] ? Slot(index: Int32($0)) : nil }
+    var slots: [Slot<Record>] { slots(from: 0, count: end) }
+
+    /// The slots in use among so many places.
+    func slots(from start: Int, count: Int) -> [Slot<Record>] {
+        (min(start, end)..<min(start + count, end)).compactMap { isUsed[$0] ? Slot(index: Int32($0)) : nil }
     }
+
+    /// How many places were ever used.
+    var places: Int { end }
 
     private mutating func grow() {
         let doubled = max(16, capacity * 2)

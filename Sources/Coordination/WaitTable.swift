@@ -97,5 +97,7 @@ struct WaitTable: ~Copyable, Sendable {
 
     func calls(of chain: Chain<Entry>) -> [WaitSlot] { calls.members(of: chain) }
     func line(of chain: Chain<Entry>) -> [WaitSlot] { line.members(of: chain) }
+    /// Those who wait in a line, at most so many, the next one first.
+    func firstInLine(of chain: Chain<Entry>, limit: Int) -> [WaitSlot] { line.members(of: chain, limit: limit) }
     var slots: [WaitSlot] { entries.slots }
 }

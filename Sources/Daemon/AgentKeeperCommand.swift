@@ -1,18 +1,13 @@
-// The command line: flags, their environment variables, and what a stranger reads in `--help`.
+// `agentkeeper serve`, and `agentkeeper` alone: the daemon's flags and their environment variables.
 
 import ArgumentParser
 import Logging
 
-@main
-struct AgentKeeperCommand: AsyncParsableCommand {
+struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "agentkeeper",
-        abstract: "A coordination daemon for AI agents, over gRPC.",
+        commandName: "serve",
+        abstract: "Run the daemon; the same as no subcommand.",
         discussion: """
-            Agents register and are watched over, find each other, take leases with fencing tokens on tasks, \
-            elect leaders, ask whether they may call a tool, share a queue of tasks, and watch events. Any \
-            gRPC client can talk to it; the schema is in protos/ and in the server's reflection.
-
             With --data-dir everything that was answered survives any crash; without it state is kept in memory and is \
             gone when the daemon stops.
 
@@ -20,10 +15,7 @@ struct AgentKeeperCommand: AsyncParsableCommand {
             AGENTKEEPER_METRICS_ADDR. A flag wins over its variable. SIGTERM, SIGINT and SIGHUP end the daemon \
             gracefully within 5 seconds, and another one after a second at once. The exit status is 0 after a \
             graceful end, 64 for a wrong flag, and 1 for anything else.
-
-            Source and documentation: see the README.
-            """,
-        version: "agentkeeper \(version)")
+            """)
 
     @OptionGroup(title: "Listeners") var listeners: ListenerOptions
     @OptionGroup(title: "State") var state: StateOptions
@@ -67,6 +59,10 @@ struct ListenerOptions: ParsableArguments {
 
     @Option(help: ArgumentHelp("gRPC connections at once. (default: 10000)", valueName: "n"))
     var maxConnections: String?
+
+    /// For programs that start a daemon for themselves (`Parent.swift`).
+    @Flag(help: .hidden)
+    var exitWithParent = false
 }
 
 struct StateOptions: ParsableArguments {

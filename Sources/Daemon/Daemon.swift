@@ -1,6 +1,7 @@
 // The daemon's life: put together, opened, run until a signal, and taken down in order.
 
 import Admin
+import CProcess
 import Coordination
 import Dispatch
 import Glibc
@@ -39,11 +40,14 @@ struct Daemon {
         let logger = settings.logger
         fillStandardStreams()
         let signals = Signals()
+        let parent = settings.exitsWithParent ? Parent(whenGone: signals.raise("end of the parent")) : nil
         raiseFileDescriptorLimit()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
         let store = try openStore()
         let coordinator = store?.coordinator ?? Self.coordinatorInMemory(settings.limits)
-        let services = AgentKeeperServices(coordinator: coordinator, group: group)
+        let facts = DaemonFacts(version: version, isDurable: store != nil, startedAt: Clock.now())
+        let services = AgentKeeperServices(
+            coordinator: coordinator, group: group, facts: facts, history: store?.history ?? Self.newHistory())
         let server = Server(methods: services.methods, limits: settings.rpcLimits, group: group)
         let journal = store?.start { server.releaseAnswers(upTo: $0.value) }
         let isReady = Readiness()
@@ -65,6 +69,7 @@ struct Daemon {
             try await server.start(host: host, port: port)
         }
         isReady.set(true)
+        parent?.tell(display(address))
         logger.info("gRPC is served", metadata: ["addr": "\(display(address))", "threads": "\(settings.threads)"])
         if let admin {
             logger.info("metrics and health are served", metadata: ["addr": "\(display(admin.address))"])
@@ -110,6 +115,11 @@ struct Daemon {
     private static func firstToken() -> FencingToken {
         let milliseconds = max(0, Clock.now().wall.nanoseconds / 1_000_000)
         return FencingToken(UInt64(milliseconds) << 10)
+    }
+
+    /// Sequence numbers begin anew with a daemon that keeps nothing, and its watchers must be able to tell.
+    private static func newHistory() -> String {
+        String(UInt64.random(in: 0...UInt64.max), radix: 16)
     }
 
     // MARK: Listeners
@@ -219,22 +229,36 @@ final class Readiness: Sendable {
 /// a second another one means the same.
 private struct Signals {
     private let stream: AsyncStream<String>
-    private let sources: [any DispatchSourceSignal]
+    private let continuation: AsyncStream<String>.Continuation
+    private let source: (any DispatchSourceRead)?
 
     init() {
         let (stream, continuation) = AsyncStream.makeStream(of: String.self)
         self.stream = stream
+        self.continuation = continuation
         let first = FirstSignal()
-        sources = [(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT"), (SIGHUP, "SIGHUP")].map { number, name in
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler {
-                if first.isLongAgo() { _exit(128 + number) }
-                continuation.yield(name)
-            }
-            source.resume()
-            return source
+        let names = [SIGTERM: "SIGTERM", SIGINT: "SIGINT", SIGHUP: "SIGHUP"]
+        let descriptor = cprocess_catch(Array(names.keys), Int32(names.count))
+        // Not caught, they end the process as they always do.
+        guard descriptor >= 0 else {
+            source = nil
+            return
         }
+        let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: .global())
+        source.setEventHandler {
+            var number: UInt8 = 0
+            while read(descriptor, &number, 1) == 1 {
+                if first.isLongAgo() { _exit(128 + Int32(number)) }
+                continuation.yield(names[Int32(number)] ?? "a signal")
+            }
+        }
+        source.resume()
+        self.source = source
+    }
+
+    /// Something else that asks for a graceful end.
+    func raise(_ name: String) -> @Sendable () -> Void {
+        { [continuation] in continuation.yield(name) }
     }
 
     func next() async -> String {

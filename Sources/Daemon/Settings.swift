@@ -20,6 +20,8 @@ struct Settings {
     /// Whether the metrics address was asked for: then it must be had.
     let metricsAddressWasAskedFor: Bool
     let threads: Int
+    /// Whether the daemon belongs to the program that started it.
+    let exitsWithParent: Bool
     var limits = Limits()
     var rpcLimits = RPCLimits()
     /// Nil when state is kept in memory.
@@ -47,6 +49,7 @@ struct Settings {
         case nil: metricsAddress = .defaultMetrics
         }
         threads = try source.value("threads", listeners.threads, count(1...256)) ?? min(System.coreCount, 4)
+        exitsWithParent = listeners.exitWithParent
         if let count = try source.value("max-connections", listeners.maxConnections, count(1...1_000_000)) {
             rpcLimits.maxConnections = count
         }

@@ -18,11 +18,15 @@ struct Store: CustomStringConvertible {
     private let logger: Logger
     private let runner = RunnerBox()
     let description: String
+    /// Names the sequence of events that this directory keeps.
+    var history: String { String(journal.identity, radix: 16) }
 
     /// - Throws: when the directory can't be had, in one line.
     init(_ path: String, settings: Settings, tokensStartAbove token: FencingToken) throws(StartFailure) {
         self.path = path
         logger = settings.logger
+        // The state is for the daemon's user alone, and so are SQLite's files.
+        umask(0o077)
         do throws(JournalError) {
             lock = try DirectoryLock(path: path)
             disk = PosixDisk(path: path)
@@ -46,7 +50,7 @@ struct Store: CustomStringConvertible {
             coordinator = Coordinator(
                 machine: opened.take(), resumingAt: loadedAt, stallTolerance: Daemon.stallTolerance)
         } catch {
-            throw StartFailure(message: error.message)
+            throw StartFailure(message: error.message(in: path))
         }
     }
 
@@ -54,7 +58,7 @@ struct Store: CustomStringConvertible {
     ///
     /// - Parameter changesAreDurable: runs after each commit, on the journal's thread.
     func start(_ changesAreDurable: @escaping @Sendable (Revision) -> Void) -> JournalRunner {
-        let logger = logger
+        let (logger, path) = (logger, path)
         let started = JournalRunner(
             journal: journal, coordinator: coordinator, disk: disk, directory: path,
             hooks: JournalRunner.Hooks(
@@ -62,7 +66,7 @@ struct Store: CustomStringConvertible {
                 warn: { logger.warning("\($0)") }, inform: { logger.info("\($0)") },
                 fail: { error in
                     logger.critical(
-                        "\(error.message); what came after was not answered, and the process ends at once")
+                        "\(error.message(in: path)); what came after was not answered, and the process ends at once")
                     _exit(1)
                 }))
         started.start()
@@ -75,7 +79,7 @@ struct Store: CustomStringConvertible {
         do throws(JournalError) {
             try runner.runner?.stop()
         } catch {
-            throw StartFailure(message: error.message)
+            throw StartFailure(message: error.message(in: path))
         }
     }
 }

@@ -27,7 +27,9 @@ struct ChangedRows<Row: StoredRow> {
     /// A row that must be there, for a change is about it.
     func required(_ key: Row.Key) throws(JournalError) -> Row {
         guard let row = try row(key) else {
-            throw .damaged("the log is damaged: it changes \(key) of table \(Row.layout.name), which is not there")
+            throw .damaged(
+                "agentkeeper.db and its log disagree: the log changes \(key) of table \(Row.layout.name), which is not there"
+            )
         }
         return row
     }

@@ -46,16 +46,19 @@ final class Database: @unchecked Sendable {
     /// The only value of the only row.
     func value(_ sql: String) throws(JournalError) -> Int64 {
         let statement = try prepare(sql)
-        guard try statement.step() else { throw .damaged("the database has no answer to \(sql)") }
+        guard try statement.step() else { throw .damaged("agentkeeper.db is damaged: there is no answer to \(sql)") }
         return statement.integer(0)
     }
 
     /// All that happens in `body` is one transaction; if it throws, nothing of it has happened.
-    func transaction(_ body: () throws(JournalError) -> Void) throws(JournalError) {
+    func transaction<Result: ~Copyable>(
+        _ body: () throws(JournalError) -> Result
+    ) throws(JournalError) -> Result {
         try execute("BEGIN IMMEDIATE")
         do throws(JournalError) {
-            try body()
+            let result = try body()
             try execute("COMMIT")
+            return result
         } catch {
             // It may have been rolled back by the error already.
             if sqlite3_get_autocommit(handle) == 0 { sqlite3_exec(handle, "ROLLBACK", nil, nil, nil) }
@@ -81,7 +84,7 @@ final class Database: @unchecked Sendable {
         let extended = code ?? sqlite3_extended_errcode(handle)
         let message = String(cString: sqlite3_errmsg(handle))
         return switch extended & 0xff {
-        case SQLITE_CORRUPT, SQLITE_NOTADB: .damaged("the database is damaged: \(message)")
+        case SQLITE_CORRUPT, SQLITE_NOTADB: .damaged("agentkeeper.db is damaged: \(message)")
         default: .database(message, code: extended)
         }
     }
@@ -158,14 +161,12 @@ final class Statement: @unchecked Sendable {
         case SQLITE_TEXT:
             let bytes = UnsafeBufferPointer(
                 start: sqlite3_column_text(handle, column), count: Int(sqlite3_column_bytes(handle, column)))
-            guard let text = String(validating: bytes, as: UTF8.self) else {
-                throw .damaged("the database has a text that is not UTF-8")
-            }
-            return .text(text)
+            // What is no UTF-8 becomes another text, and the row's checksum tells.
+            return .text(String(decoding: bytes, as: UTF8.self))
         case SQLITE_BLOB:
             let count = Int(sqlite3_column_bytes(handle, column))
             return .blob([UInt8](UnsafeRawBufferPointer(start: sqlite3_column_blob(handle, column), count: count)))
-        default: throw .damaged("the database has a value of a type that was never written")
+        default: throw .damaged("agentkeeper.db is damaged: there is a value of a type that was never written")
         }
     }
 }

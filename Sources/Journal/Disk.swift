@@ -23,6 +23,9 @@ package protocol Disk: AnyObject, Sendable {
     func list() throws(DiskError) -> [String]
     /// Opens a file to read and write, making it if it isn't there.
     func create(_ name: String) throws(DiskError) -> any DiskFile
+    /// The same, for a file that is written from its beginning to its end, each write where the last one ended, and each
+    /// synced. It may take care of the syncs itself.
+    func createLog(_ name: String, syncs: Bool) throws(DiskError) -> any DiskFile
     /// Opens a file that is there, to read.
     func open(_ name: String) throws(DiskError) -> any DiskFile
     /// The file of the new name, if there is one, is replaced.
@@ -43,4 +46,14 @@ package protocol DiskFile: AnyObject, Sendable {
     /// Reads up to as many bytes as there is room for; fewer only at the end of the file.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> Int
     func size() throws(DiskError) -> Int
+    /// Whether what was written is on disk when `write` returns.
+    var syncsEachWrite: Bool { get }
+}
+
+extension DiskFile {
+    package var syncsEachWrite: Bool { false }
+}
+
+extension Disk {
+    package func createLog(_ name: String, syncs: Bool) throws(DiskError) -> any DiskFile { try create(name) }
 }

@@ -18,10 +18,18 @@ package enum JournalError: Error, Sendable {
         switch self {
         case .disk(let error):
             "\(error.file): \(error.operation) failed: \(String(cString: strerror(error.code)))"
-        case .database(let message, let code): "the database failed: \(message) (SQLite code \(code))"
+        case .database(let message, let code): "agentkeeper.db failed: \(message) (SQLite code \(code))"
         case .inUse(let directory): "the data directory \(directory) is in use by another daemon"
         case .unusable(let reason): reason
         case .damaged(let reason): "\(reason); nothing was changed, and a backup is needed"
+        }
+    }
+
+    /// The same, about a directory that is named with it.
+    package func message(in directory: String) -> String {
+        switch self {
+        case .damaged, .database: "data directory \(directory): \(message)"
+        case .disk, .inUse, .unusable: message
         }
     }
 

@@ -39,10 +39,16 @@ package final class JournalRunner: ChangeWriter, Sendable {
 
     /// How long a change may stand in the log alone: how far the database is behind for whoever looks into it.
     private static let checkpointNanoseconds: Int64 = 5_000_000_000
+    /// And how much of the log, in bytes: a start after a crash has to read that.
+    private static let maxWaitingBytes = 64 << 20
+    /// How old what the database says of heartbeats may be.
+    private static let heartbeatNanoseconds: Int64 = 60_000_000_000
     /// How often the clock is noted and the room looked at.
     private static let lookNanoseconds: Int64 = 1_000_000_000
     /// Kept free on the disk for what must go on, in bytes: two checkpoints of what segments grow to under load.
     private static let reservedBytes = 8 << 20
+    /// With so many free, a disk is not full a second later.
+    private static let roomyBytes = 1 << 30
     /// Capacity of a buffer that is kept, in bytes.
     private static let keptBufferBytes = 1 << 20
 
@@ -60,7 +66,10 @@ package final class JournalRunner: ChangeWriter, Sendable {
     private let isStopping = Atomic<Bool>(false)
     /// When anything was last written to the log, in nanoseconds of the monotonic clock.
     private let writtenAt = Atomic<Int64>(0)
-    private let hasNoRoomToCommit = Atomic<Bool>(false)
+    /// Bytes that were free when last looked, and when that was, in nanoseconds of the monotonic clock.
+    private let freeBytes = Atomic<Int>(0)
+    private let lookedAt = Atomic<Int64>(.min / 2)
+    private let checkpointFailed = Atomic<Bool>(false)
     private let isOutOfRoom = Atomic<Bool>(false)
 
     package init(journal: Journal, coordinator: Coordinator, disk: any Disk, directory: String, hooks: Hooks) {
@@ -72,6 +81,7 @@ package final class JournalRunner: ChangeWriter, Sendable {
     }
 
     package func start() {
+        look()  // Before the first call: the disk may be full already.
         coordinator.attach(self)
         startThread { [self] in commitForEver() }
         startThread { [self] in archiveForEver() }
@@ -79,13 +89,21 @@ package final class JournalRunner: ChangeWriter, Sendable {
 
     /// Commits what is there, puts it into the database, and ends both threads. Nothing is changed any more.
     package func stop() throws(JournalError) {
+        coordinator.noteHeartbeats(at: hooks.now())
         isStopping.store(true, ordering: .sequentiallyConsistent)
         changes.signal()
         writerIsDone.wait()
         work.signal()
         archiverIsDone.wait()
-        if let moment = coordinator.clock(at: hooks.now()) { try journal.note(moment) }
-        try journal.close()
+        do throws(JournalError) {
+            if let moment = coordinator.clock(at: hooks.now()) { try journal.note(moment) }
+            try journal.close()
+        } catch {
+            // All of it is in the log, and stays there.
+            guard error.isOutOfRoom || error.isBusy else { throw error }
+            let reason = error.isBusy ? "the database is held by another program" : noRoom
+            hooks.warn("\(reason); the next start puts into the database what is in the log alone")
+        }
     }
 
     /// What is there, for an operator.
@@ -139,7 +157,7 @@ package final class JournalRunner: ChangeWriter, Sendable {
                 last = end.revision
                 coordinator.changesAreDurable(upTo: end.revision, end.sequence)
                 hooks.changesAreDurable(end.revision)
-                if journal.numbers.isFull { work.signal() }
+                if journal.numbers.needsNext { work.signal() }
             }
             if isStopping.load(ordering: .sequentiallyConsistent) { break }
         }
@@ -151,62 +169,124 @@ package final class JournalRunner: ChangeWriter, Sendable {
         while true {
             do throws(Journal.CommitFailure) {
                 try journal.commit(&frame, upTo: revision)
-                if hasNoRoomToCommit.exchange(false, ordering: .relaxed) { work.signal() }
-                return
+                return look()
             } catch {
                 guard error.mayRetry, error.error.isOutOfRoom else { hooks.fail(error.error) }
-                hasNoRoomToCommit.store(true, ordering: .relaxed)
+                look()
                 work.signal()
                 usleep(50_000)
             }
         }
     }
 
+    /// Looks how much more may be committed, and tells the core when there is no more room, or again. On a disk that was
+    /// far from full a moment ago once a second is enough.
+    private func look() {
+        let now = hooks.now().instant.nanoseconds
+        let isRoomy = freeBytes.load(ordering: .relaxed) >= Self.roomyBytes
+        if isRoomy, now - lookedAt.load(ordering: .relaxed) < Self.lookNanoseconds { return }
+        lookedAt.store(now, ordering: .relaxed)
+        let free: Int
+        do throws(DiskError) {
+            free = try disk.freeBytes()
+        } catch {
+            free = Self.roomyBytes  // A disk that doesn't say is tried.
+        }
+        freeBytes.store(free, ordering: .relaxed)
+        // What is free must grow to twice the reserve before it counts as room again.
+        let wasFull = isOutOfRoom.load(ordering: .relaxed)
+        let reserve = wasFull ? 2 * Self.reservedBytes : Self.reservedBytes
+        let isFull = free < reserve || checkpointFailed.load(ordering: .relaxed)
+        if isFull != wasFull {
+            isOutOfRoom.store(isFull, ordering: .relaxed)
+            if isFull {
+                hooks.warn("\(noRoom); new work is refused, what is there can be read, released and runs out")
+            } else {
+                hooks.inform("there is room on the disk again")
+            }
+            work.signal()
+        }
+        let room = isFull ? 0 : free - reserve + journal.numbers.preparedBytes
+        if isFull || room < Coordinator.maxWaitingChangeBytes || wasFull || !isRoomy {
+            coordinator.setRoom(room, else: isFull ? noRoom : "the disk is slower than the changes come")
+        }
+    }
+
+    private var noRoom: String {
+        "there is no room for more on the disk of \(directory): "
+            + "\(Self.reservedBytes >> 20) MiB must be free, for what has to go on"
+    }
+
     // MARK: The database
 
     private func archiveForEver() {
-        var room = Room()
-        var (checkpointedAt, lookedAt) = (Int64.min / 2, Int64.min / 2)
+        var ballast = Ballast(disk: disk)
+        var wasBusy = false
+        var checkpointedAt = Int64.min / 2
+        var notedAt = Int64.min / 2
+        var heartbeatsAt = hooks.now().instant.nanoseconds
         while true {
             _ = work.wait(timeout: .now() + .milliseconds(250))
             if isStopping.load(ordering: .sequentiallyConsistent) { break }
+            look()
+            weigh(&ballast)
             let now = hooks.now()
             let numbers = journal.numbers
-            let isDue = now.instant.nanoseconds - checkpointedAt >= Self.checkpointNanoseconds
-            if numbers.isFull || (isDue && (numbers.logBytes > 0 || checkpointedAt < 0)) || room.checkpointFailed {
-                room.checkpointFailed = !checkpoint(&room)
+            let age = now.instant.nanoseconds - checkpointedAt
+            let isDue = age >= Self.checkpointNanoseconds && numbers.logBytes > 0
+            if isDue || journal.waitingBytes >= Self.maxWaitingBytes || checkpointFailed.load(ordering: .relaxed) {
+                let hadRoom = roomFor { () throws(JournalError) in try checkpoint(&wasBusy) }
+                checkpointFailed.store(!hadRoom, ordering: .relaxed)
                 checkpointedAt = hooks.now().instant.nanoseconds
+            } else if numbers.needsNext {
+                let hadRoom = roomFor { () throws(JournalError) in try journal.prepare() }
+                checkpointFailed.store(!hadRoom, ordering: .relaxed)
             }
-            if now.instant.nanoseconds - lookedAt >= Self.lookNanoseconds {
-                lookedAt = now.instant.nanoseconds
+            if now.instant.nanoseconds - notedAt >= Self.lookNanoseconds {
+                notedAt = now.instant.nanoseconds
                 noteClock(now)
-                room.freeBytes = (try? disk.freeBytes()) ?? .max  // A disk that doesn't say is tried.
             }
-            tell(&room)
+            if now.instant.nanoseconds - heartbeatsAt >= Self.heartbeatNanoseconds {
+                heartbeatsAt = now.instant.nanoseconds
+                coordinator.noteHeartbeats(at: now)
+            }
         }
         archiverIsDone.signal()
     }
 
-    private struct Room {
-        var freeBytes = Int.max
-        var checkpointFailed = false
-        /// What was last told.
-        var reason: String?
+    /// Takes the ballast on when there is room, and gives it up when there is none.
+    private func weigh(_ ballast: inout Ballast) {
+        do throws(DiskError) {
+            if isOutOfRoom.load(ordering: .relaxed) { try ballast.dump() } else { try ballast.takeOn() }
+        } catch {
+            let error = JournalError.disk(error)
+            if !error.isOutOfRoom { hooks.fail(error) }
+        }
     }
 
-    private func checkpoint(_ room: inout Room) -> Bool {
+    private func checkpoint(_ wasBusy: inout Bool) throws(JournalError) {
         let start = hooks.now().instant.nanoseconds
         do throws(JournalError) {
             if try journal.checkpoint() {
                 statistics.checkpointed(nanoseconds: hooks.now().instant.nanoseconds - start)
             }
-            return true
+            wasBusy = false
         } catch {
             statistics.checkpointFailed()
-            if error.isBusy {
+            guard error.isBusy else { throw error }
+            if !wasBusy {
                 hooks.warn("the database is held by another program, and is not brought up to date meanwhile")
-                return true
             }
+            wasBusy = true
+        }
+    }
+
+    /// Whether there was room for it. Another failure is the end.
+    private func roomFor(_ body: () throws(JournalError) -> Void) -> Bool {
+        do throws(JournalError) {
+            try body()
+            return true
+        } catch {
             guard error.isOutOfRoom else { hooks.fail(error) }
             return false
         }
@@ -222,28 +302,6 @@ package final class JournalRunner: ChangeWriter, Sendable {
         } catch {
             // Without room for it, the clock goes on from the last change: nothing ends too early by that.
             if !error.isOutOfRoom { hooks.fail(error) }
-        }
-    }
-
-    /// Tells the core, and the operator, when it has become different.
-    private func tell(_ room: inout Room) {
-        // What is free must grow to twice the reserve before it counts as room again.
-        let needed = room.reason == nil ? Self.reservedBytes : 2 * Self.reservedBytes
-        let isFull =
-            room.checkpointFailed || hasNoRoomToCommit.load(ordering: .relaxed) || room.freeBytes < needed
-        guard isFull != (room.reason != nil) else { return }
-        isOutOfRoom.store(isFull, ordering: .relaxed)
-        if isFull {
-            let reason =
-                "there is no room on the disk of \(directory) for more: "
-                + "\(Self.reservedBytes >> 20) MiB must be free, for what has to go on"
-            room.reason = reason
-            hooks.warn("\(reason); new work is refused, what is there can be read, released and runs out")
-            coordinator.setNoRoom(reason)
-        } else {
-            room.reason = nil
-            hooks.inform("there is room on the disk again")
-            coordinator.setNoRoom(nil)
         }
     }
 

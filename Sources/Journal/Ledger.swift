@@ -50,7 +50,7 @@ final class Ledger {
 
     static func daemonRow(_ database: Database) throws(JournalError) -> DaemonRow {
         let statement = try database.prepare(DaemonRow.layout.scan)
-        guard try statement.step() else { throw .damaged("the database is damaged: table daemon is empty") }
+        guard try statement.step() else { throw .damaged("agentkeeper.db is damaged: table daemon is empty") }
         return try DaemonRow(row: statement)
     }
 
@@ -145,8 +145,16 @@ final class Ledger {
     /// Writes everything that was gathered, in one transaction. If that fails nothing was written, and what was
     /// gathered is forgotten: the log has it.
     func write() throws(JournalError) {
+        try write(inspectedBy: { () throws(JournalError) in })
+    }
+
+    /// The same, with a look at what was written, by which it can still be refused.
+    func write<Result: ~Copyable>(
+        inspectedBy inspect: () throws(JournalError) -> Result
+    ) throws(JournalError) -> Result {
+        let result: Result
         do throws(JournalError) {
-            try database.transaction { () throws(JournalError) in
+            result = try database.transaction { () throws(JournalError) in
                 try agents.write()
                 try leases.write()
                 try elections.write()
@@ -161,6 +169,7 @@ final class Ledger {
                 try releasePruning.run(keeping: limits.maxReleasedLeases, after: forgotten)
                 try requestPruning.run(keeping: limits.maxRequestIDs, after: forgotten)
                 try daemonWrite.run(daemon.sealed)
+                return try inspect()
             }
         } catch {
             clear()
@@ -168,6 +177,7 @@ final class Ledger {
             throw error
         }
         clear()
+        return result
     }
 
     private func clear() {

@@ -24,7 +24,7 @@ enum Loading {
             machine.skipTokens(to: token)
             try machine.finishRestoring(revision: daemon.counters.revision)
         } catch let failure as Machine.RestoreFailure {
-            throw .damaged("the database contradicts itself: \(failure.message)")
+            throw .damaged("agentkeeper.db contradicts itself: \(failure.message)")
         } catch let error as JournalError {
             throw error
         } catch {

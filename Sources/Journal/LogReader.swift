@@ -26,17 +26,19 @@ struct LogReader {
 
     /// Hands over the transactions of these segments in their order, from the first one after `revision` on.
     ///
+    /// - Parameter lengths: how much of a segment was written, for those of which it is known. The rest of others is searched.
     /// - Returns: the last revision, which is `revision` when there was nothing new.
     /// - Throws: `damaged` when something is missing or unreadable that was durable once, and what `body` throws.
     func replay(
-        _ segments: [UInt32], after revision: Revision, _ body: (Record) throws(JournalError) -> Void
+        _ segments: [UInt32], lengths: [UInt32: Int] = [:], after revision: Revision,
+        _ body: (Record) throws(JournalError) -> Void
     ) throws(JournalError) -> Revision {
         var reached = revision
         /// Where reading first failed since something was read.
         var doubt: String?
         for number in segments {
             let name = LogFormat.name(ofSegment: number)
-            let contents = try contents(of: name)
+            let contents = try contents(of: name, upTo: lengths[number])
             try contents.withUnsafeBufferPointer { buffer throws(JournalError) in
                 let bytes = UnsafeRawBufferPointer(buffer)
                 var offset = 0
@@ -48,17 +50,17 @@ struct LogReader {
                     }
                     let start = offset + LogFormat.headerBytes
                     offset += LogFormat.padded(LogFormat.headerBytes + frame.payloadBytes)
+                    if frame.first.value > reached.value + 1 {
+                        guard frame.durable > reached else { continue }
+                        throw .damaged(
+                            "\(doubt ?? name) is damaged: the changes after revision \(reached.value) "
+                                + "were on disk, and can't be read")
+                    }
                     if frame.isClock {
                         if frame.last == reached { try body(.clock(frame.moment(bytes, at: start))) }
                         continue
                     }
                     if frame.last <= reached { continue }
-                    guard frame.first.value <= reached.value + 1 else {
-                        guard frame.durable > reached else { continue }
-                        throw .damaged(
-                            "the log is damaged, \(doubt ?? name): the changes after revision \(reached.value) "
-                                + "were on disk, and can't be read")
-                    }
                     let payload = UnsafeRawBufferPointer(rebasing: bytes[start..<start + frame.payloadBytes])
                     try deliver(payload, after: reached, upTo: frame.last, name, body)
                     reached = frame.last
@@ -80,21 +82,22 @@ struct LogReader {
             do throws(ByteReader.Malformed) {
                 transaction = try Transaction(from: &reader)
             } catch {
-                throw .damaged("the log is damaged, \(name): a change after revision \(reached.value) makes no sense")
+                throw .damaged("\(name) is damaged: a change after revision \(reached.value) makes no sense")
             }
             guard transaction.revision > reached else { continue }
             try body(.transaction(transaction))
             reached = transaction.revision
         }
         guard reached == last else {
-            throw .damaged("the log is damaged, \(name): it should go to revision \(last.value), not \(reached.value)")
+            throw .damaged("\(name) is damaged: it should go to revision \(last.value), not \(reached.value)")
         }
     }
 
-    private func contents(of name: String) throws(JournalError) -> [UInt8] {
+    private func contents(of name: String, upTo length: Int?) throws(JournalError) -> [UInt8] {
         try onDisk { () throws(DiskError) in
             let file = try disk.open(name)
-            var contents = [UInt8](repeating: 0, count: try file.size())
+            let size = if let length { length } else { try file.size() }
+            var contents = [UInt8](repeating: 0, count: size)
             let count = try contents.withUnsafeMutableBufferPointer { bytes throws(DiskError) in
                 try file.read(into: UnsafeMutableRawBufferPointer(bytes), at: 0)
             }

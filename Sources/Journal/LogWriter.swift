@@ -11,6 +11,8 @@ struct Segment: Sendable {
     let number: UInt32
     let file: any DiskFile
     let bytes: Int
+    /// How much of it was written, once it is closed.
+    var usedBytes = 0
 }
 
 struct LogWriter: ~Copyable {
@@ -33,6 +35,8 @@ struct LogWriter: ~Copyable {
     /// How much of the present segment is used.
     var usedBytes: Int { offset }
     var isFull: Bool { offset >= current.bytes }
+    /// What can be written without the disk having to find room for it.
+    var preparedBytes: Int { max(0, current.bytes - offset) + (next?.bytes ?? 0) }
     var needsNext: Bool { next == nil }
     var currentNumber: UInt32 { current.number }
     var segmentBytes: Int { current.bytes }
@@ -54,7 +58,7 @@ struct LogWriter: ~Copyable {
             frame.removeLast(frame.count - bytes)
             throw CommitFailure(error: error, mayRetry: true)
         }
-        if syncs {
+        if syncs, !current.file.syncsEachWrite {
             do throws(DiskError) {
                 try current.file.sync()
             } catch {
@@ -96,6 +100,7 @@ struct LogWriter: ~Copyable {
     /// Goes on in the next segment, if that is ready and there is anything in the present one.
     mutating func close() {
         guard offset > 0, let next else { return }
+        current.usedBytes = offset
         closed.append(current)
         current = next
         self.next = nil

@@ -44,11 +44,16 @@ extension WallTime {
             }
             guard let year = number(0..<4, "-"), let month = number(5..<7, "-"), let day = number(8..<10, "T"),
                 let hour = number(11..<13, ":"), let minute = number(14..<16, ":"), let second = number(17..<19, "."),
-                let fraction = number(20..<29, "Z"), (1...12).contains(month), (1...31).contains(day)
+                let fraction = number(20..<29, "Z"), hour < 24, minute < 60, second < 60
             else { return nil }
-            let seconds = CivilDate.day(of: year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second
-            let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-            let (sum, overflow2) = whole.addingReportingOverflow(fraction)
+            let date = CivilDate.day(of: year, month, day)
+            // The thirtieth of February is another day.
+            guard CivilDate.date(ofDay: date) == (year, month, day) else { return nil }
+            let seconds = date * 86_400 + hour * 3_600 + minute * 60 + second
+            // Before 1970 both have the same sign, so that the earliest time is read as well.
+            let (whole, rest) = seconds < 0 ? (seconds + 1, fraction - 1_000_000_000) : (seconds, fraction)
+            let (product, overflow) = whole.multipliedReportingOverflow(by: 1_000_000_000)
+            let (sum, overflow2) = product.addingReportingOverflow(rest)
             return overflow || overflow2 ? nil : sum
         }
         guard let nanoseconds else { return nil }

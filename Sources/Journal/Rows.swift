@@ -184,7 +184,7 @@ struct RequestRow: StoredRow {
         case (let agent?, nil, nil): made = .agent(agent)
         case (nil, let token?, nil): made = .lease(FencingToken(UInt64(bitPattern: token)))
         case (nil, nil, let task?): made = .task(task)
-        default: throw .damaged("the database is damaged: a row of table requests made nothing, or two things")
+        default: throw .damaged("agentkeeper.db is damaged: a row of table requests made nothing, or two things")
         }
         request = StoredRequest(id: id, fingerprint: fingerprint, made: made, at: try row.instant())
     }
@@ -231,7 +231,7 @@ struct CandidateRow: StoredRow {
             .init("agent_id", "TEXT NOT NULL"),
             .init("position", "INTEGER NOT NULL"),
         ],
-        key: ["group_name", "agent_id"], constraints: ["PRIMARY KEY (group_name, agent_id)"], suffix: " WITHOUT ROWID",
+        key: ["group_name", "agent_id"], constraint: "PRIMARY KEY (group_name, agent_id)", suffix: " WITHOUT ROWID",
         order: "group_name, position")
 
     struct Key: Hashable, Comparable {

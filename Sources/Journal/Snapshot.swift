@@ -14,6 +14,8 @@ package enum Snapshot {
         package let segments: Int
     }
 
+    package static let databaseName = Schema.fileName
+
     /// How often the daemon may move the log away under the copy before that is taken for damage.
     private static let attempts = 20
 
@@ -23,19 +25,20 @@ package enum Snapshot {
     package static func take(
         _ disk: any Disk, to name: String, on other: any Disk, limits: Limits
     ) throws(JournalError) -> Contents {
-        for _ in 1..<attempts {
+        for number in 1...attempts {
             do throws(JournalError) {
-                return try attempt(disk, to: name, on: other, limits: limits)
+                if let contents = try attempt(disk, to: name, on: other, limits: limits) { return contents }
             } catch {
-                guard error.mayBeThatTheLogWasMoved else { throw error }
+                guard error.mayBeThatTheLogWasMoved, number < attempts else { throw error }
             }
         }
-        return try attempt(disk, to: name, on: other, limits: limits)
+        throw .unusable("the log is put into the database faster than both can be copied; try again later")
     }
 
+    /// Nil when a part of the log went into the database after that was copied.
     private static func attempt(
         _ disk: any Disk, to name: String, on other: any Disk, limits: Limits
-    ) throws(JournalError) -> Contents {
+    ) throws(JournalError) -> Contents? {
         guard try onDisk({ () throws(DiskError) in try disk.list() }).contains(Schema.fileName) else {
             throw .unusable("there is no \(Schema.fileName): this is no data directory")
         }
@@ -55,6 +58,8 @@ package enum Snapshot {
         let segments = try LogReader.segments(on: disk)
         let reader = LogReader(disk: disk, identity: ledger.daemon.identity)
         let reached = try reader.replay(segments, after: saved, into: ledger)
+        // What is missing at the end of a log can't be told from what was never written. But it is in the database.
+        guard try Ledger.daemonRow(source).counters.revision <= reached else { return nil }
         try ledger.write()
         let machine = try Loading.machine(from: copy, limits: limits, startTokensAbove: FencingToken(0))
         machine.checkInvariants()
@@ -67,9 +72,9 @@ package enum Snapshot {
     private static func checkStructure(_ database: Database) throws(JournalError) {
         let check = try database.prepare("PRAGMA integrity_check(1)")
         guard try check.step(), case .text(let answer) = try check.value(0) else {
-            throw .damaged("the database can't be checked")
+            throw .damaged("agentkeeper.db can't be checked")
         }
-        guard answer == "ok" else { throw .damaged("the database is damaged: \(answer)") }
+        guard answer == "ok" else { throw .damaged("agentkeeper.db is damaged: \(answer)") }
     }
 }
 

@@ -21,14 +21,16 @@ struct TableLayout: Sendable {
     let columns: [Column]
     /// The columns that a record is found by.
     let key: [String]
-    /// What the columns' declarations don't say: rules for the table, and such as WITHOUT ROWID.
-    var constraints: [String] = []
+    /// What the columns' declarations don't say.
+    var constraint: String?
     var suffix = ""
     /// The order in which records are read back.
     let order: String
 
     var creation: String {
-        let lines = columns.map { "\($0.name) \($0.declaration)" } + ["checksum INTEGER NOT NULL"] + constraints
+        let lines =
+            columns.map { "\($0.name) \($0.declaration)" } + ["checksum INTEGER NOT NULL"]
+            + (constraint.map { [$0] } ?? [])
         return "CREATE TABLE \(name) (\n    \(lines.joined(separator: ",\n    "))\n)\(suffix)"
     }
 
@@ -66,7 +68,7 @@ extension StoredRow {
         values.reserveCapacity(statement.columnCount)
         for column in 0..<statement.columnCount { values.append(try statement.value(column)) }
         guard values.last == .integer(checksum(values.dropLast())) else {
-            throw .damaged("the database is damaged: a row of table \(Self.layout.name) has a wrong checksum")
+            throw .damaged("agentkeeper.db is damaged: a row of table \(Self.layout.name) has a wrong checksum")
         }
         var reader = RowReader(table: Self.layout, values: values)
         self = try Self(from: &reader)
@@ -104,7 +106,7 @@ struct RowReader {
     }
 
     func wrong(_ value: SQLValue) -> JournalError {
-        .damaged("the database is damaged: \(table.columns[next - 1].name) of table \(table.name) can't be \(value)")
+        .damaged("agentkeeper.db is damaged: \(table.columns[next - 1].name) of table \(table.name) can't be \(value)")
     }
 
     mutating func take() -> SQLValue {

@@ -109,12 +109,13 @@ enum TextList {
             switch byte {
             case UInt8(ascii: "\""), UInt8(ascii: "\\"): return byte
             case UInt8(ascii: "u"):
-                guard position + 4 <= bytes.count,
-                    let text = String(validating: bytes[position..<position + 4], as: UTF8.self),
-                    let value = UInt8(text, radix: 16)
+                // Only what `append` writes so.
+                guard bytes[position...].starts(with: "00".utf8), position + 4 <= bytes.count,
+                    let high = digits.firstIndex(of: bytes[position + 2]), high < 2,
+                    let low = digits.firstIndex(of: bytes[position + 3])
                 else { return nil }
                 position += 4
-                return value
+                return UInt8(high << 4 | low)
             default: return nil
             }
         }

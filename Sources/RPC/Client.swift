@@ -41,6 +41,12 @@ package final class Client: Sendable {
         timer.cancel()
     }
 
+    /// There is reason to doubt that the server can be reached: a connection that does not answer a ping soon is given
+    /// up. Needs keepalive.
+    package func doubt() {
+        connector.eventLoop.execute { [connector] in connector.doubt() }
+    }
+
     /// Begins a call whose requests and replies both come one after another: the kind that all others are
     /// special cases of. `path` is `/package.Service/Method`.
     package func bidirectional(_ path: String, _ options: CallOptions = CallOptions()) -> ClientCallHandle {

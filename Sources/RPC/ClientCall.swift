@@ -128,10 +128,12 @@ struct ClientCall: ~Copyable {
     }
 
     /// The client's own decision.
-    mutating func finish(_ status: Status) -> Action {
+    mutating func finish(_ status: Status, notSentBecause reason: Status? = nil) -> Action {
         switch phase {
         case .waiting, .receiving:
-            phase = .over(CallFailure(status))
+            var failure = CallFailure(status)
+            failure.notSentBecause = reason
+            phase = .over(failure)
             return .end(reset: .cancel)
         case .answered, .over:
             return .none

@@ -216,7 +216,19 @@ final class ClientConnection: ChannelDuplexHandler {
     private func askKeepalive() {
         guard state != .closed, state != .opening, keepalive != nil else { return }
         let now = MonotonicClock.now()
-        switch keepalive!.ask(now: now, hasCalls: session.openStreams > 0) {
+        follow(keepalive!.ask(now: now, hasCalls: session.openStreams > 0), now: now)
+    }
+
+    /// A call got no answer within its deadline.
+    func callTimedOut(sentAt: Int64) {
+        guard state != .closed, state != .opening else { return }
+        let now = MonotonicClock.now()
+        guard let action = keepalive?.callTimedOut(sentAt: sentAt, now: now) else { return }
+        follow(action, now: now)
+    }
+
+    private func follow(_ action: ClientKeepalive.Action, now: Int64) {
+        switch action {
         case .ping(let time):
             session.ping()
             scheduleFlush()
@@ -277,15 +289,16 @@ final class ClientConnection: ChannelDuplexHandler {
         state = .closed
         keepaliveTimer?.cancel()
         let reason = lostBecause ?? Status(.unavailable, "the server closed the connection")
-        let unfinished = streams.values
+        let unfinished = Array(streams.values)
         streams.removeAll()
         for stream in unfinished {
             if stream.id > lastSentStream { stream.wasNotSent() } else { stream.connectionLost(reason) }
         }
         connector.closed(self, reason)
-        // It holds us, its delegate. Not at once: we may be in the middle of sending what it had left.
-        let bound = NIOLoopBound(self, eventLoop: connector.eventLoop)
-        connector.eventLoop.execute { bound.value.session = nil }
+        // It holds us, its delegate. Not at once: we may be in the middle of sending what it had left, or of taking in what
+        // came; until then it still names the streams, and nobody else may hold them any more.
+        let bound = NIOLoopBound((self, unfinished), eventLoop: connector.eventLoop)
+        connector.eventLoop.execute { bound.value.0.session = nil }
     }
 }
 
@@ -324,8 +337,8 @@ extension ClientConnection: HTTP2Delegate {
     }
 
     func streamClosed(_ stream: AnyObject, _ code: HTTP2ErrorCode) {
-        let stream = call(stream)
-        streams[ObjectIdentifier(stream)] = nil
+        // The session lends its streams without counting that as a reference; ours may be the last, so it is taken over.
+        guard let stream = streams.removeValue(forKey: ObjectIdentifier(stream)) else { return }
         // On a connection that takes calls, what was not sent could not be.
         if stream.id > lastSentStream, state != .ready { stream.wasNotSent() } else { stream.closed(code) }
         connector.roomMade()

@@ -37,6 +37,8 @@ final class Connector: @unchecked Sendable {
     private var keepalive: ClientKeepalive.Settings?
     private var attemptBegan: Int64 = 0
     private var attemptTimer: Scheduled<Void>?
+    /// Why the last attempt failed; nil after one that succeeded.
+    private var lastFailure: Status?
     /// All that are not closed: the current one, and those that finish their calls.
     private var connections: [ObjectIdentifier: ClientConnection] = [:]
     private var closers: [CheckedContinuation<Void, Never>] = []
@@ -101,6 +103,15 @@ final class Connector: @unchecked Sendable {
 
     // MARK: Connecting
 
+    /// Nil with a connection.
+    var whyNotConnected: Status? {
+        switch state {
+        case .ready, .closed: nil
+        case .pausing(_, let reason): reason
+        case .idle, .connecting: lastFailure ?? Status(.unavailable, "\(authority) has not answered yet")
+        }
+    }
+
     private func connect() {
         let connection = ClientConnection(connector: self, keepalive: keepalive)
         state = .connecting(connection)
@@ -138,6 +149,7 @@ final class Connector: @unchecked Sendable {
     func ready(_ connection: ClientConnection) {
         guard case .connecting(let current) = state, current === connection else { return connection.leave() }
         attemptTimer?.cancel()
+        lastFailure = nil
         state = .ready(connection)
         sendWaiting()
     }
@@ -184,8 +196,13 @@ final class Connector: @unchecked Sendable {
             state = .idle
             sendWaiting()
         }
+        lastFailure = reason
         state = .pausing(timer, reason)
         for stream in Array(line) where !stream.waitsForReady { stream.finish(reason) }
+    }
+
+    func doubt() {
+        for connection in Array(connections.values) { connection.callTimedOut(sentAt: MonotonicClock.now()) }
     }
 
     // MARK: The end

@@ -58,6 +58,8 @@ package struct CallFailure: Error, Sendable, CustomStringConvertible {
     package var status: Status
     /// What the server said besides; empty when the client decided.
     package var trailers = Metadata()
+    /// Of a call whose deadline passed while it waited for a connection: why there was none.
+    package var notSentBecause: Status?
 
     package init(_ status: Status, trailers: Metadata = Metadata()) {
         self.status = status

@@ -27,6 +27,7 @@ final class ClientStream: @unchecked Sendable {
     /// Where the call is; nil before it is sent and after it is over.
     private var connection: ClientConnection?
     private(set) var id: Int32 = 0
+    private var sentAt: Int64 = 0
     /// The place in the line of calls that wait to be sent, which a call that is sent anew keeps.
     var place: UInt64 = 0
     private var timesRefused = 0
@@ -61,15 +62,22 @@ final class ClientStream: @unchecked Sendable {
         if let problem = ClientRequest.problem(path: path, options.metadata) { return finish(problem) }
         if let deadline {
             let left = deadline - MonotonicClock.now()
-            guard left > 0 else { return finish(Self.deadlineExceeded) }
-            deadlineTimer = eventLoop.scheduleTask(in: .nanoseconds(left)) { [self] in
-                finish(Self.deadlineExceeded)
-            }
+            guard left > 0 else { return deadlinePassed() }
+            deadlineTimer = eventLoop.scheduleTask(in: .nanoseconds(left)) { [self] in deadlinePassed() }
         }
         connector.enqueue(self)
     }
 
     private static let deadlineExceeded = Status(.deadlineExceeded, "the call's deadline has passed")
+
+    private func deadlinePassed() {
+        if let connection {
+            connection.callTimedOut(sentAt: sentAt)
+            finish(Self.deadlineExceeded)
+        } else {
+            act(on: call.finish(Self.deadlineExceeded, notSentBecause: connector.whyNotConnected))
+        }
+    }
 
     func cancel() { finish(Status(.cancelled, "the call was cancelled")) }
 
@@ -125,6 +133,7 @@ final class ClientStream: @unchecked Sendable {
     func sent(on connection: ClientConnection, id: Int32) {
         self.connection = connection
         self.id = id
+        sentAt = MonotonicClock.now()
     }
 
     func fillBody(_ buffer: UnsafeMutableRawBufferPointer) -> BodyPiece {

@@ -39,6 +39,8 @@ package final class LoopResources {
     /// Whether there are any: read by whoever releases them.
     let holdsAnswers = Atomic<Bool>(false)
     let released: ReleasedAnswers
+    private var isReleasing = false
+    private var toFlush: [ServerConnection] = []
 
     init(statistics: CallStatistics, released: ReleasedAnswers = ReleasedAnswers()) {
         self.statistics = statistics
@@ -72,14 +74,24 @@ package final class LoopResources {
         if released.number >= ticket { releaseAnswers() }
     }
 
-    /// Lets go what has been released.
+    /// Lets go what has been released: all of it first, and then each connection sends what it has, in one write.
     func releaseAnswers() {
         let number = released.number
+        isReleasing = true
         while let first = held.first, first.ticket <= number {
             held.removeFirst()
             first.call.release(first.ticket)
         }
+        isReleasing = false
         if held.isEmpty { holdsAnswers.store(false, ordering: .sequentiallyConsistent) }
+        for connection in toFlush { connection.flushNow() }
+        toFlush.removeAll(keepingCapacity: true)
+    }
+
+    /// Takes a connection that has something to send; false when nobody will see to it.
+    func flushLater(_ connection: ServerConnection) -> Bool {
+        if isReleasing { toFlush.append(connection) }
+        return isReleasing
     }
 
     func makeCall() -> ServerCall {

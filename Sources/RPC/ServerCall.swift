@@ -158,9 +158,9 @@ package final class ServerCall {
     package var handle: CallHandle { CallHandle(call: self, eventLoop: eventLoop) }
 
     /// Sends the response's headers at once, ahead of any message.
-    package func sendHeaders() {
+    package func sendHeaders(_ metadata: Metadata = Metadata()) {
         guard phase == .executing, !headersSent, ticket == nil else { return }
-        submitHeaders()
+        submitHeaders(metadata)
         connection.scheduleFlush()
     }
 
@@ -254,8 +254,18 @@ package final class ServerCall {
         return true
     }
 
-    private func submitHeaders() {
+    private func submitHeaders(_ metadata: Metadata = Metadata()) {
         headersSent = true
+        guard metadata.fields.isEmpty else {
+            var fields = [
+                HeaderField(name: ":status", value: "200"),
+                HeaderField(name: "content-type", value: "application/grpc"),
+            ]
+            if repliesWithGzip { fields.append(HeaderField(name: "grpc-encoding", value: "gzip")) }
+            fields += metadata.fields.map { HeaderField(name: $0.key, value: $0.value) }
+            connection.session.submitResponse(id, fields, hasBody: true, stream: self)
+            return
+        }
         connection.session.submitResponse(
             id, repliesWithGzip ? Self.gzipHeaders : Self.headers, hasBody: true, stream: self)
     }

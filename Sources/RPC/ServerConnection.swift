@@ -185,11 +185,15 @@ final class ServerConnection: ChannelDuplexHandler {
     func scheduleFlush() {
         guard !isReceiving, !isFlushing, !flushScheduled, !closing else { return }
         flushScheduled = true
+        if resources.flushLater(self) { return }
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        eventLoop.execute {
-            bound.value.flushScheduled = false
-            bound.value.flush()
-        }
+        eventLoop.execute { bound.value.flushNow() }
+    }
+
+    /// What was scheduled.
+    func flushNow() {
+        flushScheduled = false
+        flush()
     }
 
     private func flush() {

@@ -21,8 +21,12 @@ package final class WatchHub: Sendable {
     private let coordinator: Coordinator
     private let feeds: [WatchFeed]
 
-    package init(coordinator: Coordinator, group: any EventLoopGroup) {
+    /// Names the history that sequence numbers are counted in; nil for one that outlives the process.
+    private let history: String?
+
+    package init(coordinator: Coordinator, group: any EventLoopGroup, history: String? = nil) {
         self.coordinator = coordinator
+        self.history = history
         feeds = group.makeIterator().map { WatchFeed(eventLoop: $0, coordinator: coordinator) }
     }
 
@@ -98,10 +102,20 @@ package final class WatchHub: Sendable {
         guard let feed = feeds.first(where: { $0.eventLoop === call.eventLoop }) else {
             preconditionFailure("a call on an event loop of another group")
         }
-        call.sendHeaders()
-        greet(call)
         let start = sequence ?? coordinator.lastTellableSequence(at: call.moment)
+        call.sendHeaders(kind == .withProgress ? metadata(start) : Metadata())
+        greet(call)
         feed.add(Watcher(call: call, filter: filter, kind: kind, after: start))
+    }
+
+    /// Where the stream begins, so that a watcher whose connection breaks before the first event knows what to resume
+    /// after; and in which history, so that one who comes back to a daemon that forgot everything is not deceived by
+    /// sequence numbers that have grown past its own.
+    private func metadata(_ start: Sequence) -> Metadata {
+        var metadata = Metadata()
+        metadata.add("agentkeeper-sequence", String(start.value))
+        if let history { metadata.add("agentkeeper-history", history) }
+        return metadata
     }
 
     private func prefixes(

@@ -74,6 +74,7 @@ import Testing
         }
     }
 
+    // A loopback address of its own: nobody else is given the port that is free again.
     @Test func `Stopping closes idle connections and finishes the answer under way`() async throws {
         let scraping = DispatchSemaphore(value: 0)
         let goOn = DispatchSemaphore(value: 0)
@@ -85,9 +86,9 @@ import Testing
         var limits = AdminLimits()
         limits.drainTimeout = .hours(1)
         let server = makeServer(limits: limits, sources: [source])
-        let port = try #require(try await server.start(host: "127.0.0.1", port: 0).port)
-        let idle = try RawClient(port: port)
-        let scraper = try RawClient(port: port)
+        let port = try #require(try await server.start(host: "127.0.0.76", port: 0).port)
+        let idle = try RawClient(port: port, host: 76)
+        let scraper = try RawClient(port: port, host: 76)
         try await blocking {
             #expect(try idle.get("/healthz").body == "ok")
             try scraper.send("GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n")
@@ -111,29 +112,30 @@ import Testing
         // Our end is the last that the server waits for.
         try await blocking { scraper.closeOutput() }
         await stop
-        #expect(throws: Fault.self) { try RawClient(port: port) }
+        #expect(throws: Fault.self) { try RawClient(port: port, host: 76) }
     }
 
+    // A loopback address of its own: nobody else is given the port that is free again.
     @Test func `Stopping does not wait for ever`() async throws {
         var limits = AdminLimits()
         limits.drainTimeout = .milliseconds(50)
         limits.lingerTimeout = .hours(1)
         let server = makeServer(limits: limits)
-        let port = try #require(try await server.start(host: "127.0.0.1", port: 0).port)
-        let silent = try RawClient(port: port)
+        let port = try #require(try await server.start(host: "127.0.0.77", port: 0).port)
+        let silent = try RawClient(port: port, host: 77)
         let reply = try await blocking { try silent.get("/healthz", fields: "Connection: close\r\n") }
         #expect(reply.body == "ok")
         await server.stop()
-        #expect(throws: Fault.self) { try RawClient(port: port) }
+        #expect(throws: Fault.self) { try RawClient(port: port, host: 77) }
         withExtendedLifetime(silent) {}
     }
 }
 
 /// Whether a new connection is served in the end: a server hears of the ends of others in its own time.
-private func isServedAtLast(_ port: Int) -> Bool {
+private func isServedAtLast(_ port: Int, host: UInt32 = 1) -> Bool {
     for _ in 0..<100_000 {
         do {
-            if try RawClient(port: port).get("/healthz").status == 200 { return true }
+            if try RawClient(port: port, host: host).get("/healthz").status == 200 { return true }
         } catch {
             continue  // Refused, or closed without a word.
         }

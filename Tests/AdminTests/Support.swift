@@ -58,7 +58,8 @@ struct Reply: Equatable {
 final class RawClient: Sendable {
     private let file: Int32
 
-    init(port: Int) throws {
+    /// - Parameter host: the last byte of a loopback address, 127.0.0.x.
+    init(port: Int, host: UInt32 = 1) throws {
         file = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard file >= 0 else { throw Fault("no socket") }
         // A server that says nothing fails the test instead of holding it up.
@@ -69,7 +70,7 @@ final class RawClient: Sendable {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = in_port_t(port).bigEndian
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        address.sin_addr.s_addr = (0x7f00_0000 | host).bigEndian
         let result = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 connect(file, $0, socklen_t(MemoryLayout<sockaddr_in>.size))

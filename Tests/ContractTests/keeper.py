@@ -58,7 +58,7 @@ def package_messages(*names):
     return {name: message(found.full_name) for file in files for name, found in file.message_types_by_name.items()}
 
 
-OUR_FILES = ("agentkeeper/v1/agentkeeper.proto", "agentkeeper/v1/watch.proto")
+OUR_FILES = tuple(f"agentkeeper/v1/{name}.proto" for name in ("agentkeeper", "watch", "inspection"))
 pb = SimpleNamespace(**package_messages(*OUR_FILES))
 for _name in OUR_FILES:
     for _enum in POOL.FindFileByName(_name).enum_types_by_name.values():
@@ -228,18 +228,35 @@ def free_ports(count):
     return ports
 
 
-class Daemon:
-    """A running daemon on free ports of the loopback interface, unless the arguments say otherwise."""
+def data_directory(arguments, environment):
+    """A fresh data directory, entered into the environment, if the tests are to run with one and this daemon is not
+    given its own."""
+    own = "AGENTKEEPER_DATA_DIR" in environment or any(each.startswith("--data-dir") for each in arguments)
+    if own or not os.environ.get("AGENTKEEPER_TEST_DATA_DIR"):
+        return None
+    directory = tempfile.TemporaryDirectory(prefix="agentkeeper-test-", ignore_cleanup_errors=True)
+    environment["AGENTKEEPER_DATA_DIR"] = directory.name
+    return directory
 
-    def __init__(self, *arguments, environment=None, ready=True):
+
+class Daemon:
+    """A running daemon on free ports of the loopback interface, unless the arguments say otherwise.
+
+    With AGENTKEEPER_TEST_DATA_DIR set, each has a data directory of its own, for as long as it runs. `prefix` is a
+    command that starts it in place of itself, such as `setpriv`.
+    """
+
+    def __init__(self, *arguments, environment=None, ready=True, prefix=()):
         self.port, self.metrics_port = free_ports(2)
         if not arguments:
             arguments = (f"--addr=127.0.0.1:{self.port}", f"--metrics-addr=127.0.0.1:{self.metrics_port}")
         arguments = [str(each).replace("PORT", str(self.port)) for each in arguments]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("AGENTKEEPER_")}
         clean |= {name: value.replace("PORT", str(self.port)) for name, value in (environment or {}).items()}
+        self.directory = data_directory(arguments, clean)
         self.log = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen([BINARY, *arguments], stdout=self.log, stderr=self.log, env=clean)
+        command = [*prefix, BINARY, *arguments]
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, env=clean)
         self.clients = []
         if ready:
             eventually(lambda: accepts(self.port) or self.process.poll() is not None, "the daemon is ready")
@@ -272,6 +289,8 @@ class Daemon:
         finally:
             for client in self.clients:
                 client.close()
+            if self.directory:
+                self.directory.cleanup()
 
 
 def count_of(text, word):

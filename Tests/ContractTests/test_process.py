@@ -84,10 +84,10 @@ def test_beyond_loopback_is_allowed_with_one_warning_and_loopback_needs_none(dae
     assert not accepts(daemon.port, "127.0.0.2")
 
 
-def test_the_startup_lines_say_what_listens_where_and_that_state_is_in_memory(daemon):
+def test_the_startup_lines_say_what_listens_where_and_where_state_is(daemon):
     output = daemon.output()
     assert f"127.0.0.1:{daemon.port}" in output and f"127.0.0.1:{daemon.metrics_port}" in output
-    assert "memory" in output
+    assert (daemon.directory.name if daemon.directory else "memory") in output
 
 
 def test_a_taken_port_is_one_clear_line_and_status_1():
@@ -238,3 +238,47 @@ def test_fencing_tokens_do_not_run_backwards_over_a_restart():
         assert before <= tokens[-1] < 2**53
         assert daemon.stop() == 0
     assert tokens[1] > tokens[0]
+
+
+def with_parent(stdin):
+    """A daemon that belongs to whoever holds the other end of its standard input."""
+    process = subprocess.Popen(
+        [BINARY, "--exit-with-parent", "--addr=127.0.0.1:0", "--metrics-addr=off"],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    return process, process.stdout.readline().strip()
+
+
+def test_with_its_parent_it_says_where_it_serves_and_stops_at_the_end_of_its_input():
+    process, address = with_parent(subprocess.PIPE)
+    host, port = address.split(":")
+    assert accepts(int(port), host)
+    process.stdin.write("whatever is written does not matter\n")
+    process.stdin.flush()
+    assert accepts(int(port), host)
+    process.stdin.close()
+    assert process.wait(10) == 0
+    assert "stopped" in process.stderr.read()
+
+
+def test_with_a_parent_that_is_gone_before_it_looks_it_stops_at_once():
+    process, _ = with_parent(subprocess.DEVNULL)
+    assert process.wait(10) == 0
+
+
+def test_without_the_flag_the_end_of_its_input_means_nothing():
+    process = subprocess.Popen(
+        [BINARY, "--addr=127.0.0.1:0", "--metrics-addr=off"],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if "state is in memory" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    assert "SIGTERM" in process.stderr.read()
+    assert process.wait(10) == 0

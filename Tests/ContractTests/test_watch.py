@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from keeper import Code, Watcher, payload, pb
+from keeper import Code, Daemon, Watcher, payload, pb
 from raw_http2 import Connection, frame
 
 # The size of the kept history, in events.
@@ -320,3 +320,22 @@ def test_a_watch_that_is_cancelled_ends(client):
 def test_a_filter_is_as_bounded_as_a_name(client):
     for too_long in (dict(task_id="x" * 1_025), dict(group="x" * 1_025), dict(topics=["x" * 1_025])):
         assert Watcher(client.WatchEvents(**too_long)).ended() == Code.INVALID_ARGUMENT
+
+
+def metadata_of(stream):
+    return {item.key: item.value for item in stream.initial_metadata()}
+
+
+def test_the_headers_of_a_watch_say_where_it_begins_and_in_which_history(client, daemon):
+    put_many(client, 3)
+    live = metadata_of(client.WatchEvents())
+    assert live["agentkeeper-sequence"] == "3"
+    assert metadata_of(client.WatchEvents(after_sequence=1))["agentkeeper-sequence"] == "1"
+    assert metadata_of(client.WatchEvents(after_sequence=0))["agentkeeper-sequence"] == "0"
+    # One history for all connections of a daemon, and another for another daemon.
+    assert metadata_of(daemon.client().WatchEvents())["agentkeeper-history"] == live["agentkeeper-history"]
+    other = Daemon()
+    assert metadata_of(other.client().WatchEvents())["agentkeeper-history"] != live["agentkeeper-history"]
+    assert other.stop() == 0
+    # What the Python package calls is as it was.
+    assert "agentkeeper-sequence" not in metadata_of(client.Watch())

@@ -196,4 +196,31 @@ struct ClientKeepaliveTests {
         var keepalive = make(after: 1)
         #expect(keepalive.ask(now: 5 * Self.second, hasCalls: true) == .wait(until: 10 * Self.second))
     }
+
+    @Test("A call that timed out in silence has the connection asked at once, and given up after a second")
+    func doubt() {
+        var keepalive = make()
+        keepalive.heard(now: 3 * Self.second)
+        let asked = keepalive.callTimedOut(sentAt: 4 * Self.second, now: 5 * Self.second)
+        #expect(asked == .ping(askAgainAt: 6 * Self.second))
+        #expect(keepalive.callTimedOut(sentAt: 4 * Self.second, now: 5_500_000_000) == nil)
+        #expect(keepalive.ask(now: 6 * Self.second, hasCalls: true) == .close)
+    }
+
+    @Test("A call that timed out on a connection that was heard of meanwhile is the call's own fault")
+    func noDoubt() {
+        var keepalive = make()
+        keepalive.heard(now: 5 * Self.second)
+        #expect(keepalive.callTimedOut(sentAt: 4 * Self.second, now: 6 * Self.second) == nil)
+    }
+
+    @Test("A doubt shortens the wait for a ping that is under way")
+    func doubtWhilePinged() {
+        var keepalive = make()
+        #expect(keepalive.ask(now: 60 * Self.second, hasCalls: true) == .ping(askAgainAt: 80 * Self.second))
+        let asked = keepalive.callTimedOut(sentAt: 61 * Self.second, now: 62 * Self.second)
+        #expect(asked == .wait(until: 63 * Self.second))
+        keepalive.heard(now: 62_500_000_000)
+        #expect(keepalive.ask(now: 63 * Self.second, hasCalls: true) == .wait(until: 122_500_000_000))
+    }
 }

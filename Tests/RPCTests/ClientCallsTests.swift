@@ -204,4 +204,20 @@ struct ClientCallsTests {
             #expect(try await fixture.client.unary("/test.Echo/Unary", [1]).message == [1])
         }
     }
+
+    @Test("A server's metadata come with the headers, ahead of any message")
+    func serverMetadata() async throws {
+        let method = Method.serverStreaming("/test.Echo/Named") { call, _ in
+            var metadata = Metadata()
+            metadata.add("name", "anna")
+            metadata.add("bytes-bin", bytes: [1, 2])
+            call.sendHeaders(metadata)
+        }
+        try await withFixture([method]) { fixture async throws in
+            let call = fixture.client.serverStreaming("/test.Echo/Named", [])
+            let metadata = try await call.metadata()
+            #expect(metadata["name"] == "anna" && metadata.bytes("bytes-bin") == [[1, 2]])
+            call.cancel()
+        }
+    }
 }

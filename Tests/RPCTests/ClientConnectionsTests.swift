@@ -182,22 +182,25 @@ struct ClientConnectionsTests {
         }
     }
 
-    /// A port that was free a moment ago.
-    private func freePort() async throws -> Int {
-        let channel = try await ServerBootstrap(group: testGroup).bind(host: "127.0.0.1", port: 0).get()
-        let port = try #require(channel.localAddress?.port)
-        try await channel.close().get()
-        return port
+    /// A port on which nobody listens, on a loopback address of its own: on the usual one whoever asks the system for any
+    /// port may be given this one, in another test too.
+    private static let quietPort = 7_070
+
+    private static func quietHost() -> String {
+        let serial = nextHost.add(1, ordering: .relaxed).newValue
+        return "127.\(64 + Int.random(in: 0..<128)).\(Int.random(in: 0..<256)).\(1 + serial % 250)"
     }
+
+    private static let nextHost = Atomic<Int>(0)
 
     @Test("Without a server calls end with UNAVAILABLE and the reason")
     func nobodyThere() async throws {
-        let port = try await freePort()
-        let client = Client(host: "127.0.0.1", port: port, eventLoop: testGroup.next())
+        let (host, port) = (Self.quietHost(), Self.quietPort)
+        let client = Client(host: host, port: port, eventLoop: testGroup.next())
         for _ in 0..<3 {
             let status = await failure { _ = try await client.unary("/a/b", []) }
             #expect(status?.code == .unavailable)
-            #expect(status?.message.contains("127.0.0.1:\(port)") == true)
+            #expect(status?.message.contains("\(host):\(port)") == true)
             #expect(status?.message.contains("onnection refused") == true)
         }
         await client.close()
@@ -213,15 +216,15 @@ struct ClientConnectionsTests {
 
     @Test("A call that waits for a connection gets it when the server comes up")
     func waitsForReady() async throws {
-        let port = try await freePort()
-        let client = Client(host: "127.0.0.1", port: port, options: Self.impatient, eventLoop: testGroup.next())
+        let (host, port) = (Self.quietHost(), Self.quietPort)
+        let client = Client(host: host, port: port, options: Self.impatient, eventLoop: testGroup.next())
         // One failure first, so that the client is between attempts.
         _ = await failure { _ = try await client.unary("/test.Echo/Unary", [7]) }
         var options = CallOptions()
         options.waitsForReady = true
         let call = Task { [options] in try await client.unary("/test.Echo/Unary", [7], options).message }
         let server = Server(methods: Echo.all, group: testGroup)
-        _ = try await server.start(host: "127.0.0.1", port: port)
+        _ = try await server.start(host: host, port: port)
         #expect(try await call.value == [7])
         await client.close()
         await server.drain()
@@ -229,13 +232,46 @@ struct ClientConnectionsTests {
 
     @Test("A call that waits for a connection still has its deadline")
     func waitsUntilDeadline() async throws {
-        let client = Client(host: "127.0.0.1", port: try await freePort(), eventLoop: testGroup.next())
+        let client = Client(host: Self.quietHost(), port: Self.quietPort, eventLoop: testGroup.next())
         var options = CallOptions()
         options.waitsForReady = true
         options.timeout = .milliseconds(20)
-        let status = await failure { _ = try await client.unary("/a/b", [], options) }
-        #expect(status?.code == .deadlineExceeded)
+        do {
+            _ = try await client.unary("/a/b", [], options)
+            Issue.record("the call ended with OK")
+        } catch {
+            #expect(error.status.code == .deadlineExceeded)
+            // And it says why it had to wait.
+            #expect(error.notSentBecause?.code == .unavailable)
+        }
         await client.close()
+    }
+
+    @Test("A connection on which a call got no answer in time, and a ping none either, is left for another")
+    func doubted() async throws {
+        var options = Self.impatient
+        options.keepalive = ClientKeepalive.Settings()
+        options.keepalive?.doubtTimeoutNanoseconds = 1_000_000
+        try await withScript(options: options) { connection, request in
+            // After its first call the first connection hears nothing any more, a ping neither.
+            guard request.isComplete else { return }
+            guard request.connection > 1 || request[":path"] == "/a/b" else { return connection.stopReading() }
+            connection.reply(request, [9])
+        } _: { client in
+            _ = try await client.unary("/a/b", [])
+            var call = CallOptions()
+            call.timeout = .milliseconds(50)
+            // Ends when a call is answered, which on the first connection none is.
+            while true {
+                do throws(CallFailure) {
+                    let reply = try await client.unary("/a/c", [], call)
+                    #expect(reply.message == [9])
+                    return
+                } catch {
+                    if Task.isCancelled { return }
+                }
+            }
+        }
     }
 
     @Test("Closing the client while it connects ends its calls")
@@ -324,12 +360,13 @@ struct ClientConnectionsTests {
     @Test("After a server's restart calls go on")
     func restart() async throws {
         let first = Server(methods: Echo.all, group: testGroup)
-        let port = try #require(try await first.start(host: "127.0.0.1", port: 0).port)
-        let client = Client(host: "127.0.0.1", port: port, options: Self.impatient, eventLoop: testGroup.next())
+        let (host, port) = (Self.quietHost(), Self.quietPort)
+        _ = try await first.start(host: host, port: port)
+        let client = Client(host: host, port: port, options: Self.impatient, eventLoop: testGroup.next())
         _ = try await client.unary("/test.Echo/Unary", [])
         await first.drain()
         let second = Server(methods: Echo.all, group: testGroup)
-        _ = try await second.start(host: "127.0.0.1", port: port)
+        _ = try await second.start(host: host, port: port)
         var options = CallOptions()
         options.waitsForReady = true
         #expect(try await client.unary("/test.Echo/Unary", [5], options).message == [5])

@@ -95,6 +95,9 @@ final class ScriptedConnection: ChannelInboundHandler {
         flush()
     }
 
+    /// What comes stays where it is, as behind a router that has forgotten the connection.
+    func stopReading() { _ = context.channel.setOption(.autoRead, value: false) }
+
     private func flush() {
         do throws(HTTP2Session.Failure) {
             try session.send { bytes in

@@ -63,10 +63,12 @@ final class SimulatedDaemon: ChangeWriter, @unchecked Sendable {
 
     func changesAreWaiting() {}
 
-    func setNoRoom(_ reason: String?) {
-        isOutOfRoom = reason != nil
-        coordinator.setNoRoom(reason)
-        twin?.setNoRoom(reason)
+    /// Whether anything may be added at present.
+    func setRoom(_ hasRoom: Bool) {
+        isOutOfRoom = !hasRoom
+        for core in [coordinator, twin].compactMap(\.self) {
+            core.setRoom(hasRoom ? .max : 0, else: "there is no room")
+        }
     }
 
     func execute(_ command: Command, at now: Moment, call: Int, after sequence: Sequence) -> Result {

@@ -1,0 +1,85 @@
+// JSON for programs. The fields keep the order in which they are written here, which an encoder over dictionaries
+// would not do: a line of `watch` is read by people as well.
+
+enum JSON {
+    case null
+    case bool(Bool)
+    /// Tokens and sequences are below 2^53: every reader keeps them exact.
+    case number(UInt64)
+    case decimal(Double)
+    case string(String)
+    case array([JSON])
+    case object([(String, JSON)])
+
+    static func texts(_ texts: [String]) -> JSON { .array(texts.map { .string($0) }) }
+    static func optional(_ text: (some CustomStringConvertible)?) -> JSON {
+        text.map { .string($0.description) } ?? .null
+    }
+
+    /// On one line.
+    var line: String {
+        var text = ""
+        write(to: &text, indent: nil)
+        return text
+    }
+
+    /// On as many lines as it takes, for one document.
+    var document: String {
+        var text = ""
+        write(to: &text, indent: 0)
+        return text
+    }
+
+    private func write(to text: inout String, indent: Int?) {
+        switch self {
+        case .null: text += "null"
+        case .bool(let value): text += value ? "true" : "false"
+        case .number(let value): text += String(value)
+        case .decimal(let value): text += value.isFinite ? "\(value)" : "null"
+        case .string(let value): JSON.quote(value, to: &text)
+        case .array(let values):
+            JSON.list(values, "[", "]", to: &text, indent) { value, text, indent in
+                value.write(to: &text, indent: indent)
+            }
+        case .object(let fields):
+            JSON.list(fields, "{", "}", to: &text, indent) { field, text, indent in
+                JSON.quote(field.0, to: &text)
+                text += indent == nil ? ":" : ": "
+                field.1.write(to: &text, indent: indent)
+            }
+        }
+    }
+
+    private static func list<Element>(
+        _ elements: [Element], _ open: String, _ close: String, to text: inout String, _ indent: Int?,
+        _ write: (Element, inout String, Int?) -> Void
+    ) {
+        text += open
+        for (index, element) in elements.enumerated() {
+            if index > 0 { text += "," }
+            if let indent { text += "\n" + String(repeating: "  ", count: indent + 1) }
+            write(element, &text, indent.map { $0 + 1 })
+        }
+        if let indent, !elements.isEmpty { text += "\n" + String(repeating: "  ", count: indent) }
+        text += close
+    }
+
+    /// Everything that a terminal would obey is escaped, also where JSON would allow it.
+    private static func quote(_ value: String, to text: inout String) {
+        text += "\""
+        for scalar in value.unicodeScalars {
+            switch scalar {
+            case "\"": text += "\\\""
+            case "\\": text += "\\\\"
+            case "\n": text += "\\n"
+            case "\r": text += "\\r"
+            case "\t": text += "\\t"
+            case _ where scalar.value < 0x20 || (0x7f..<0xa0).contains(scalar.value):
+                let digits = String(scalar.value, radix: 16)
+                text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: text.unicodeScalars.append(scalar)
+            }
+        }
+        text += "\""
+    }
+}
