@@ -36,7 +36,7 @@ extension Simulation {
             daemon.batch = .written(revision, sequence)
             count { $0.commits += 1 }
             say("committed up to \(revision.value)")
-            if daemon.isOutOfRoom, disk.capacity == .max { daemon.setNoRoom(nil) }
+            if daemon.isOutOfRoom, disk.capacity == .max { daemon.setRoom(true) }
         } catch {
             say("a commit up to \(revision.value) failed: \(error.error.message)")
             if fault == .ignoreFailedSync, disk.hasFailedSync, !disk.isDown {
@@ -49,19 +49,16 @@ extension Simulation {
                 if fault == .dropBatchWithoutRoom { daemon.batch = .written(revision, sequence) }
                 return
             }
-            try require(
-                !error.mayRetry || disk.isDown, .theAcknowledgedIsThere,
-                "A commit failed, and might be tried again: \(error.error.message).")
             try end(after: error.error)
         }
     }
 
-    private func refuseMore() { daemon?.setNoRoom("there is no room") }
+    private func refuseMore() { daemon?.setRoom(false) }
 
     func checkpoint() throws(Violation) {
         guard let daemon else { return }
         do throws(JournalError) {
-            try daemon.journal.checkpoint()
+            if random.chance(20) { try daemon.journal.prepare() } else { try daemon.journal.checkpoint() }
             count { $0.checkpoints += 1 }
             say("brought the database up to date: \(disk.names.keys.sorted())")
         } catch {

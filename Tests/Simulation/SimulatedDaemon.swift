@@ -63,11 +63,11 @@ final class SimulatedDaemon: ChangeWriter, @unchecked Sendable {
 
     func changesAreWaiting() {}
 
-    func setNoRoom(_ reason: String?) {
-        isOutOfRoom = reason != nil
-        let room = reason == nil ? Coordinator.maxWaitingChangeBytes : 0
-        for each in [coordinator, twin] {
-            each?.setRoom(room, reserve: Coordinator.maxWaitingChangeBytes, else: reason ?? "")
+    /// Whether anything may be added at present.
+    func setRoom(_ hasRoom: Bool) {
+        isOutOfRoom = !hasRoom
+        for core in [coordinator, twin].compactMap(\.self) {
+            core.setRoom(hasRoom ? .max : 0, reserve: .max, else: "there is no room")
         }
     }
 

@@ -66,6 +66,8 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     /// Whether another program holds SQLite's write lock.
     var isHeldByAnother = false
     var lies = Lies()
+    /// Whether files of the log are opened so that each write is also a sync.
+    var logsSyncThemselves = false
     /// Is told of every operation.
     var tell: ((String) -> Void)?
     var random: SeededRandom
@@ -121,7 +123,9 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
         throw failure(name, file)
     }
 
-    func write(_ bytes: [UInt8], to inode: Inode, at offset: Int, _ file: String) throws(DiskError) {
+    func write(
+        _ bytes: [UInt8], to inode: Inode, at offset: Int, _ file: String, syncs: Bool = false
+    ) throws(DiskError) {
         let fitting = min(bytes.count, max(0, capacity - usedBytes + inode.data.count - offset))
         let part = bytes.count < 2 ? 0 : bytes.count / 2
         try operate("write", file, partially: { self.put(Array(bytes[..<part]), in: inode, at: offset) }) {
@@ -132,6 +136,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
                 throw failure("write", file, ENOSPC)
             }
             put(bytes, in: inode, at: offset)
+            if syncs { try flush(inode, file) }
         }
     }
 
@@ -153,19 +158,23 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     }
 
     func sync(_ inode: Inode, _ file: String) throws(DiskError) {
-        let isLog = file.hasPrefix("log.")
         try operate("sync", file, partially: { self.leave(inode) }) { () throws(DiskError) in
-            if let failingSync, operations >= failingSync {
-                self.failingSync = nil
-                hasFailedSync = true
-                // What a device could not write may be gone, although reads still show it.
-                leave(inode)
-                throw failure("sync", file)
-            }
-            guard !(isLog ? lies.syncsOfLogsDoNothing : lies.syncsOfDatabaseDoNothing) else { return }
-            for change in inode.unsynced { inode.durable.apply(change) }
-            inode.unsynced = []
+            try flush(inode, file)
         }
+    }
+
+    private func flush(_ inode: Inode, _ file: String) throws(DiskError) {
+        if let failingSync, operations >= failingSync {
+            self.failingSync = nil
+            hasFailedSync = true
+            // What a device could not write may be gone, although reads still show it.
+            leave(inode)
+            throw failure("sync", file)
+        }
+        let isLog = file.hasPrefix("log.")
+        guard !(isLog ? lies.syncsOfLogsDoNothing : lies.syncsOfDatabaseDoNothing) else { return }
+        for change in inode.unsynced { inode.durable.apply(change) }
+        inode.unsynced = []
     }
 
     func change(_ change: DirectoryChange, _ file: String) throws(DiskError) {

@@ -14,6 +14,12 @@ extension SimulatedDisk {
         return SimulatedFile(self, name, try inode(name, creating: true))
     }
 
+    package func createLog(_ name: String, syncs: Bool) throws(DiskError) -> any DiskFile {
+        try check(epoch, name)
+        return SimulatedFile(
+            self, name, try inode(name, creating: true), syncsEachWrite: syncs && logsSyncThemselves)
+    }
+
     package func open(_ name: String) throws(DiskError) -> any DiskFile {
         try check(epoch, name)
         return SimulatedFile(self, name, try inode(name, creating: false))
@@ -56,8 +62,10 @@ private final class SimulatedFile: DiskFile, @unchecked Sendable {
     private let name: String
     private let inode: SimulatedDisk.Inode
     private let epoch: Int
+    let syncsEachWrite: Bool
 
-    init(_ disk: SimulatedDisk, _ name: String, _ inode: SimulatedDisk.Inode) {
+    init(_ disk: SimulatedDisk, _ name: String, _ inode: SimulatedDisk.Inode, syncsEachWrite: Bool = false) {
+        self.syncsEachWrite = syncsEachWrite
         self.disk = disk
         self.name = name
         self.inode = inode
@@ -66,7 +74,7 @@ private final class SimulatedFile: DiskFile, @unchecked Sendable {
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError) {
         try disk.check(epoch, name)
-        try disk.write([UInt8](bytes), to: inode, at: offset, name)
+        try disk.write([UInt8](bytes), to: inode, at: offset, name, syncs: syncsEachWrite)
     }
 
     func sync() throws(DiskError) {

@@ -98,6 +98,7 @@ package final class Simulation {
         model = Model(limits: limits, lastToken: 0)
         self.random = random
         saved[0] = Saved(model: model, uptime: 0, sequence: 0)
+        disk.logsSyncThemselves = self.random.chance(50)
         disk.lies.syncsOfLogsDoNothing = fault == .skipLogSync
         disk.lies.syncsOfDatabaseDoNothing = fault == .skipDatabaseSync
         disk.lies.syncsOfDirectoryDoNothing = fault == .skipDirectorySync
@@ -141,7 +142,7 @@ package final class Simulation {
         case 80..<83: try check()
         case 83..<87: for agent in clients.agents { try execute(.heartbeat(agent)) }
         case 87..<89: try pass(Int64(random.number(0...3_000)) * 1_000_000)
-        case 89: pause()
+        case 89: if random.chance(70) { pause() } else { try execute(.noteHeartbeats(from: 0, count: 100)) }
         case 90: wall += Int64(random.number(-20...20)) * 365 * 86_400 * Model.second
         case 91..<93: changeRoom()
         case 93: disk.isHeldByAnother.toggle()
