@@ -10,8 +10,6 @@ BUILD := swift build -c release --static-swift-stdlib -Xswiftc -enforce-exclusiv
 PYTHON := $(CURDIR)/.venv/bin/python
 AGENTKEEPER := $(CURDIR)/.build/release/agentkeeper
 
-WITH_PYTHON := AGENTKEEPER_PYTHON=$(CURDIR)/.venv/bin/python PATH="$$PATH:$(CURDIR)/.venv/bin"
-
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 

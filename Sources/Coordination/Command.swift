@@ -121,16 +121,25 @@ package enum Command: Sendable {
 }
 
 extension Command {
-    /// Whether it would make the state larger, or prolong what is there. What ends something, and time itself, must go
-    /// on when there is no room for more.
-    var needsRoom: Bool {
+    /// What a command asks of a disk that is full.
+    enum Need {
+        /// It makes the state larger.
+        case room
+        /// It leaves the state as large as it is, but has to be written down: whoever works on must not lose his lease for it.
+        case reserve
+        /// It ends something, or is time itself, and must go on in any case.
+        case nothing
+    }
+
+    var need: Need {
         switch self {
-        case .register, .acquireLease, .renewLease, .campaign, .setPolicy, .createTask, .claimTask: true
-        case .completeTask(_, let output): output.count > Self.smallOutputBytes
+        case .register, .acquireLease, .campaign, .setPolicy, .createTask, .claimTask: .room
+        case .completeTask(_, let output): output.count > Self.smallOutputBytes ? .room : .nothing
+        case .renewLease: .reserve
         case .heartbeat, .noteHeartbeats, .deregister, .releaseLease, .resign, .deletePolicy, .failTask, .cancelWait,
             .returnGrant,
             .awaken, .advance:
-            false
+            .nothing
         }
     }
 

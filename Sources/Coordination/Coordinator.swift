@@ -38,8 +38,9 @@ package final class Coordinator: Sendable {
         var writer: (any ChangeWriter)?
         /// Whether the writer knows that there are changes.
         var writerIsAwake = false
-        /// Bytes of changes that may wait, and why no more.
+        /// Bytes of changes that may wait if more is added, and if not; and why no more.
         var room = Coordinator.maxWaitingChangeBytes
+        var reserve = Coordinator.maxWaitingChangeBytes
         var noRoomReason = "the disk is slower than the changes come"
     }
 
@@ -123,16 +124,21 @@ package final class Coordinator: Sendable {
         if let stallTolerance, moment.instant - state.machine.lastInstant > stallTolerance {
             _ = state.machine.apply(.awaken, at: moment)
         }
-        if command.needsRoom, let refusal = Self.refusal(state) {
+        if let refusal = Self.refusal(command.need, state) {
             _ = state.machine.apply(.advance, at: moment)
             return .refused(refusal)
         }
         return state.machine.apply(command, at: moment)
     }
 
-    private static func refusal(_ state: borrowing State) -> Refusal? {
-        guard state.machine.changeBytes >= state.room else { return nil }
-        return .limitReached(state.noRoomReason)
+    private static func refusal(_ need: Command.Need, _ state: borrowing State) -> Refusal? {
+        let room =
+            switch need {
+            case .room: state.room
+            case .reserve: state.reserve
+            case .nothing: Int.max
+            }
+        return state.machine.changeBytes < room ? nil : .limitReached(state.noRoomReason)
     }
 
     // MARK: Events
@@ -227,11 +233,13 @@ package final class Coordinator: Sendable {
         for listener in listeners { listener.eventsWereAdded() }
     }
 
-    /// Changes of so many bytes may be added until the writer takes them; 0 for none at all. And what to say to whoever is
-    /// refused. Without a word from the writer it is `maxWaitingChangeBytes`.
-    package func setRoom(_ bytes: Int, else reason: String) {
+    /// Changes of so many bytes may wait for the writer when they add to the state (0: nothing may be added), and so many
+    /// when they don't; and what to say to whoever is refused. Without a word from the writer both are
+    /// `maxWaitingChangeBytes`, and neither is ever more.
+    package func setRoom(_ bytes: Int, reserve: Int, else reason: String) {
         state.withLock { state in
             state.room = min(bytes, Self.maxWaitingChangeBytes)
+            state.reserve = min(reserve, Self.maxWaitingChangeBytes)
             state.noRoomReason = reason
         }
     }

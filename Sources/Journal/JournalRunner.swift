@@ -47,6 +47,8 @@ package final class JournalRunner: ChangeWriter, Sendable {
     private static let lookNanoseconds: Int64 = 1_000_000_000
     /// Kept free on the disk for what must go on, in bytes: two checkpoints of what segments grow to under load.
     private static let reservedBytes = 8 << 20
+    /// Of what is prepared when there is no more room, so many bytes are for what ends something: not for renewals.
+    private static let lastBytes = 256 << 10
     /// With so many free, a disk is not full a second later.
     private static let roomyBytes = 1 << 30
     /// Capacity of a buffer that is kept, in bytes.
@@ -188,7 +190,7 @@ package final class JournalRunner: ChangeWriter, Sendable {
         lookedAt.store(now, ordering: .relaxed)
         let free: Int
         do throws(DiskError) {
-            free = try disk.freeBytes()
+            free = min(try disk.freeBytes(), 1 << 60)
         } catch {
             free = Self.roomyBytes  // A disk that doesn't say is tried.
         }
@@ -200,15 +202,19 @@ package final class JournalRunner: ChangeWriter, Sendable {
         if isFull != wasFull {
             isOutOfRoom.store(isFull, ordering: .relaxed)
             if isFull {
-                hooks.warn("\(noRoom); new work is refused, what is there can be read, released and runs out")
+                hooks.warn(
+                    "\(noRoom); new work is refused, what is there can be read, renewed and released, and runs out")
             } else {
                 hooks.inform("there is room on the disk again")
             }
             work.signal()
         }
-        let room = isFull ? 0 : free - reserve + journal.numbers.preparedBytes
+        let prepared = journal.numbers.preparedBytes
+        let room = isFull ? 0 : free - reserve + prepared
         if isFull || room < Coordinator.maxWaitingChangeBytes || wasFull || !isRoomy {
-            coordinator.setRoom(room, else: isFull ? noRoom : "the disk is slower than the changes come")
+            coordinator.setRoom(
+                room, reserve: isFull ? prepared - Self.lastBytes : .max,
+                else: isFull ? noRoom : "the disk is slower than the changes come")
         }
     }
 

@@ -25,7 +25,8 @@ enum LogFormat {
     }
 
     static func number(ofSegment name: String) -> UInt32? {
-        guard name.hasPrefix("log."), let number = UInt32(name.dropFirst(4)) else { return nil }
+        // The greatest number has no next one, and was never given.
+        guard name.hasPrefix("log."), let number = UInt32(name.dropFirst(4)), number < .max else { return nil }
         return self.name(ofSegment: number) == name ? number : nil
     }
 

@@ -40,8 +40,8 @@ def start_in_memory(_, *flags, **options):
 
 
 def kill(daemon, wait_for_clients=lambda: None):
-    """The end without warning. Returns when the process is gone, and with it its lock and its port, and when the clients
-    have found that out by themselves; only then are their connections closed."""
+    """The end without warning. Returns when the process is gone, and with it its lock and its port, and when the
+    clients have found that out by themselves; only then are their connections closed."""
     assert daemon.process.poll() is None, f"the daemon had ended by itself:\n{daemon.output()}"
     daemon.process.kill()
     daemon.wait()

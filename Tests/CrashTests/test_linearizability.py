@@ -154,8 +154,8 @@ def test_leases_are_linearizable(seed, nth_seed, ttl):
 
 @pytest.mark.parametrize(
     ("nth_seed", "ttl", "kills"),
-    [*((nth, LONG, 15) for nth in range(3)), *((nth, SHORT, 7) for nth in range(2))],
-    ids=lambda value: {LONG: "leases last", SHORT: "leases run out"}.get(value),
+    [pytest.param(nth, LONG, 15, id=f"seed {nth}-leases last") for nth in range(3)]
+    + [pytest.param(nth, SHORT, 7, id=f"seed {nth}-leases run out") for nth in range(2)],
 )
 def test_leases_are_linearizable_over_kills(directory, seed, nth_seed, ttl, kills):
     told, ends = Told(), []

@@ -6,13 +6,13 @@ import Testing
 @Suite struct LogFormatTests {
     @Test func `A segment's name is its number in ten digits, and no other name is a segment`() {
         for (number, name): (UInt32, String) in [
-            (0, "log.0000000000"), (1, "log.0000000001"), (4_294_967_295, "log.4294967295"),
+            (0, "log.0000000000"), (1, "log.0000000001"), (4_294_967_294, "log.4294967294"),
         ] {
             #expect(LogFormat.name(ofSegment: number) == name)
             #expect(LogFormat.number(ofSegment: name) == number)
         }
         for other in [
-            "", "log", "log.", "log.1", "log.00000000001", "log.4294967296", "log.+000000001", "log.000000000a",
+            "", "log", "log.", "log.1", "log.00000000001", "log.4294967295", "log.4294967296", "log.+000000001", "log.000000000a",
             "log.-000000001", "Log.0000000001", "log.0000000001~", "agentkeeper.db", "ballast", "lock",
         ] {
             #expect(LogFormat.number(ofSegment: other) == nil, "\(other)")

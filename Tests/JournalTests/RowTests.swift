@@ -29,7 +29,8 @@ private let agents = [
 private let leases = [
     StoredLease(
         lease: Lease(
-            task: TaskID(everything), holder: last, token: FencingToken(.max), acquiredAt: earliest, expiresAt: latest),
+            task: TaskID(everything), holder: last, token: FencingToken(.max), acquiredAt: earliest,
+            expiresAt: latest),
         ttlSeconds: .max, isRetriable: true, isClaim: false, deadline: Instant(nanoseconds: .max)),
     StoredLease(
         lease: Lease(
@@ -207,7 +208,7 @@ private let tables = [
         #expect(try tables[7].readAfter("UPDATE tasks SET input = output, output = input, type = 'x'") != nil)
     }
 
-    @Test func `A value that SQLite has of another type, or a text that is not UTF-8, is damage`() throws {
+    @Test func `A value that was never written is damage: a fraction, a text that is no UTF-8`() throws {
         #expect(
             try tables[1].readAfter("UPDATE leases SET ttl_seconds = 0.5")
                 == "agentkeeper.db is damaged: there is a value of a type that was never written; "

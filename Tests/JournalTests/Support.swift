@@ -198,6 +198,9 @@ struct Keeper: ~Copyable {
         return options
     }
 
+    /// The machine goes to another owner.
+    consuming func take() -> Machine { machine }
+
     @discardableResult
     mutating func say(_ command: Command, at seconds: Int64) -> Outcome {
         machine.apply(command, at: moment(seconds))
