@@ -53,7 +53,7 @@ extension Simulation {
         }
     }
 
-    private func refuseMore() { daemon?.setRoom(false) }
+    private func refuseMore() { daemon?.setRoom(false, hasReserve: random.chance(50)) }
 
     func checkpoint() throws(Violation) {
         guard let daemon else { return }
