@@ -63,11 +63,11 @@ final class SimulatedDaemon: ChangeWriter, @unchecked Sendable {
 
     func changesAreWaiting() {}
 
-    /// Whether anything may be added at present.
-    func setRoom(_ hasRoom: Bool) {
+    /// Whether anything may be added at present; if not, what there is may perhaps be prolonged.
+    func setRoom(_ hasRoom: Bool, hasReserve: Bool = true) {
         isOutOfRoom = !hasRoom
         for core in [coordinator, twin].compactMap(\.self) {
-            core.setRoom(hasRoom ? .max : 0, reserve: .max, else: "there is no room")
+            core.setRoom(hasRoom ? .max : 0, reserve: hasReserve ? .max : 0, else: "there is no room")
         }
     }
 
