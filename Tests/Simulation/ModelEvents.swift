@@ -169,10 +169,12 @@ extension Model {
 
     private mutating func take(_ state: ElectionState, by agent: AgentID?, _ cause: Cause) throws(Violation) {
         let group = state.group
+        // Not what was due before the command did anything, such as a death that leaves nobody, or the leaver, to lead.
         switch cause.command {
-        case .campaign(group, let newcomer) where candidates[group, default: []].isEmpty && isAlive(newcomer):
+        case .campaign(group, let newcomer)
+        where state.leader != nil && candidates[group, default: []].isEmpty && isAlive(newcomer):
             candidates[group] = [newcomer]
-        case .resign(group, let leaver) where candidates[group]?.first == leaver:
+        case .resign(group, let leaver) where state.leader != leaver && candidates[group]?.first == leaver:
             candidates[group]?.removeFirst()
         default: break
         }
