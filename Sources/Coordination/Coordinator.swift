@@ -35,7 +35,9 @@ package final class Coordinator: Sendable {
         var toldSequence = Sequence.zero
         /// The last event that may be told of.
         var durableSequence = Sequence(.max)
-        var writer: (any ChangeWriter)?
+        /// Whoever keeps the writer keeps the coordinator too, which therefore must not keep it.
+        weak var writer: (any ChangeWriter)?
+        var isJournaled = false
         /// Whether the writer knows that there are changes.
         var writerIsAwake = false
         /// Bytes of changes that may wait if more is added, and if not; and why no more.
@@ -175,6 +177,7 @@ package final class Coordinator: Sendable {
             durable.store(state.machine.revision.value, ordering: .sequentiallyConsistent)
             state.durableSequence = state.machine.lastSequence
             state.writer = writer
+            state.isJournaled = true
         }
     }
 
@@ -264,7 +267,7 @@ package final class Coordinator: Sendable {
         let eventsAdded = last != state.toldSequence
         state.toldSequence = last
         // With a journal they are told of when they are durable.
-        if eventsAdded, state.writer == nil { news.listeners = state.listeners }
+        if eventsAdded, !state.isJournaled { news.listeners = state.listeners }
         guard state.machine.hasSettled else { return news }
         for (waiter, outcome) in state.machine.takeSettled() {
             guard let settlement = state.waiting.removeValue(forKey: waiter) else { continue }

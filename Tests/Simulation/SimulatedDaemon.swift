@@ -72,8 +72,8 @@ final class SimulatedDaemon: ChangeWriter, @unchecked Sendable {
     }
 
     func execute(_ command: Command, at now: Moment, call: Int, after sequence: Sequence) -> Result {
-        let (outcome, revision) = coordinator.perform(command, at: now) { [self] outcome, _ in
-            settlements.append((call, outcome))
+        let (outcome, revision) = coordinator.perform(command, at: now) { [weak self] outcome, _ in
+            self?.settlements.append((call, outcome))
         }
         if let twin {
             var now = now
