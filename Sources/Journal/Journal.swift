@@ -90,7 +90,7 @@ package final class Journal: @unchecked Sendable {
             let file = try onDisk { () throws(DiskError) in try disk.open(Schema.fileName) }
             try Schema.checkHeader(of: file, named: disk.databaseLocation(Schema.fileName).path)
         }
-        if names.contains(databaseLog) { try onDisk { () throws(DiskError) in try renewDatabaseLog(disk) } }
+        if names.contains(databaseLog) { try renewDatabaseLog(disk) }
         let database = try openDatabase(disk)
         try Schema.migrate(database)
 
@@ -123,21 +123,26 @@ package final class Journal: @unchecked Sendable {
     /// Writes SQLite's log over itself. A sync that failed in an earlier life of the daemon may have left pages in
     /// the kernel's memory that the disk never got, which reads find and no later sync writes (Rebello et al.: Can
     /// Applications Recover from fsync Failures?, 2020). SQLite would take them for safe, and build on them.
-    private static func renewDatabaseLog(_ disk: any Disk) throws(DiskError) {
-        let file = try disk.create(databaseLog)
-        var bytes = [UInt8](repeating: 0, count: 1 << 20)
-        var offset = 0
-        while true {
-            let count = try bytes.withUnsafeMutableBufferPointer { bytes throws(DiskError) in
-                let buffer = UnsafeMutableRawBufferPointer(bytes)
-                let count = try file.read(into: buffer, at: offset)
-                try file.write(UnsafeRawBufferPointer(rebasing: buffer[..<count]), at: offset)
-                return count
+    private static func renewDatabaseLog(_ disk: any Disk) throws(JournalError) {
+        do throws(DiskError) {
+            let file = try disk.create(databaseLog)
+            var bytes = [UInt8](repeating: 0, count: 1 << 20)
+            var offset = 0
+            while true {
+                let count = try bytes.withUnsafeMutableBufferPointer { bytes throws(DiskError) in
+                    let buffer = UnsafeMutableRawBufferPointer(bytes)
+                    let count = try file.read(into: buffer, at: offset)
+                    try file.write(UnsafeRawBufferPointer(rebasing: buffer[..<count]), at: offset)
+                    return count
+                }
+                offset += count
+                if count < bytes.count { break }
             }
-            offset += count
-            if count < bytes.count { break }
+            try file.sync()
+        } catch {
+            // A file system that never writes in place may be too full for it, which must not keep the daemon away.
+            if !JournalError.disk(error).isOutOfRoom { throw .disk(error) }
         }
-        try file.sync()
     }
 
     private static func openDatabase(_ disk: any Disk) throws(JournalError) -> Database {

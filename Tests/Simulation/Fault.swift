@@ -59,7 +59,7 @@ package enum Fault: String, CaseIterable, Sendable {
         case .skipDatabaseSync, .skipDirectorySync, .recycleSegmentTooEarly, .ignoreChecksum:
             [.theAcknowledgedIsThere, .everyCrashIsRecoveredFrom]
         case .releaseNotRecorded, .requestNotRecorded, .retryMemoryForgotten: [.retriesMakeNothingTwice]
-        case .renewalNotRecorded: [.nothingExpiresEarly, .eventsAreGapless]
+        case .renewalNotRecorded: [.nothingExpiresEarly, .nothingExpiresLate, .eventsAreGapless]
         case .leaseEndNotRecorded, .taskStateNotRecorded, .candidateNotRecorded,
             .deathNotRecorded:
             [.theAcknowledgedIsThere, .theUnaskedIsNot, .everyCrashIsRecoveredFrom]

@@ -170,9 +170,11 @@ extension Model {
     private mutating func take(_ state: ElectionState, by agent: AgentID?, _ cause: Cause) throws(Violation) {
         let group = state.group
         switch cause.command {
-        case .campaign(group, let newcomer) where candidates[group, default: []].isEmpty && isAlive(newcomer):
+        // What was due may have changed the leader as well, before the command did.
+        case .campaign(group, let newcomer)
+        where candidates[group, default: []].isEmpty && isAlive(newcomer) && state.leader == newcomer:
             candidates[group] = [newcomer]
-        case .resign(group, let leaver) where candidates[group]?.first == leaver:
+        case .resign(group, let leaver) where candidates[group]?.first == leaver && state.leader != leaver:
             candidates[group]?.removeFirst()
         default: break
         }
