@@ -203,9 +203,16 @@ package final class Journal: @unchecked Sendable {
         let done = waiting
         if !done.isEmpty {
             let reader = LogReader(disk: disk, identity: identity)
-            _ = try reader.replay(
-                done.map(\.number), lengths: Dictionary(uniqueKeysWithValues: done.map { ($0.number, $0.usedBytes) }),
-                after: ledger.revision, into: ledger)
+            do throws(JournalError) {
+                _ = try reader.replay(
+                    done.map(\.number),
+                    lengths: Dictionary(uniqueKeysWithValues: done.map { ($0.number, $0.usedBytes) }),
+                    after: ledger.revision, into: ledger)
+            } catch {
+                // The next attempt reads all of it anew.
+                try ledger.forget()
+                throw error
+            }
             try ledger.write()
             waiting = []
             spare += done

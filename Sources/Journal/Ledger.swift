@@ -172,12 +172,17 @@ final class Ledger {
                 return try inspect()
             }
         } catch {
-            clear()
-            daemon = try Self.daemonRow(database)
+            try forget()
             throw error
         }
         clear()
         return result
+    }
+
+    /// Forgets what was gathered, a transaction that was half taken in too, and begins again where the database is.
+    func forget() throws(JournalError) {
+        clear()
+        daemon = try Self.daemonRow(database)
     }
 
     private func clear() {

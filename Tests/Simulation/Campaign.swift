@@ -55,16 +55,20 @@ package enum Campaign {
     package static func run(seeds: Range<UInt64>, steps: Int, fault: Fault? = nil, until: Int = 10) async -> Outcome {
         let queue = Queue(seeds)
         return await withTaskGroup(of: Outcome.self) { group in
-            for _ in 0..<max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) {
+            for worker in 0..<max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) {
                 group.addTask {
                     var outcome = Outcome()
                     while let seed = queue.take() {
                         outcome.seeds += 1
+                        TrapReport.begin(worker, seed: seed, steps: steps)
+                        defer { TrapReport.end(worker) }
                         let simulation = Simulation(seed: seed, fault: fault)
                         do throws(Violation) {
                             try simulation.run(steps: steps)
                         } catch {
-                            outcome.failures.append(Failure(seed: seed, steps: steps, violation: error))
+                            let failure = Failure(seed: seed, steps: steps, violation: error)
+                            outcome.failures.append(failure)
+                            if fault == nil { TrapReport.say(failure.line) }
                             queue.failed(until)
                         }
                         outcome.summary.add(simulation.summary)

@@ -22,6 +22,8 @@ struct Clients {
     private var shown: [TaskID: UInt64] = [:]
     /// When an agent was last heard, and how long it may be silent.
     private var lives: [AgentID: (heardAt: Int64, limit: Int64)] = [:]
+    /// When a lease was last renewed for a time that was named, whether or not anybody was told.
+    private var renewed: [UInt64: Int64] = [:]
     /// When each token was given.
     private var given: [UInt64: Int64] = [:]
     /// When an agent was last made to give up a task, or everything.
@@ -65,6 +67,7 @@ struct Clients {
         case (.heartbeat(let agent), .reply): lives[agent]?.heardAt = now
         case (.renewLease(let held, let ttl), .reply):
             // A lease may be shortened by that; that it was prolonged counts only when it is told.
+            if ttl > 0 { renewed[held.token.value] = now }
             guard ttl > 0, let belief = beliefs[held.task], belief.token == held.token.value else { return }
             beliefs[held.task]?.until = min(belief.until, now + Int64(ttl) * Model.second)
         default: break
@@ -84,7 +87,9 @@ struct Clients {
             try won(lease, for: ttl(request.ttlSeconds), at: moment)
         case (_, .claimed(let task, let lease)): try won(lease, for: task.specification.ttlSeconds, at: moment)
         case (.renewLease(let held, let ttl), .lease):
-            guard ttl > 0, beliefs[held.task]?.token == held.token.value else { return }
+            // A later one may have shortened it, even if its reply was lost.
+            guard ttl > 0, beliefs[held.task]?.token == held.token.value, renewed[held.token.value] == moment
+            else { return }
             beliefs[held.task]?.until = moment + Int64(ttl) * Model.second
         default: break
         }

@@ -172,9 +172,9 @@ extension Model {
         // Not what was due before the command did anything, such as a death that leaves nobody, or the leaver, to lead.
         switch cause.command {
         case .campaign(group, let newcomer)
-        where state.leader != nil && candidates[group, default: []].isEmpty && isAlive(newcomer):
+        where candidates[group, default: []].isEmpty && isAlive(newcomer) && state.leader == newcomer:
             candidates[group] = [newcomer]
-        case .resign(group, let leaver) where state.leader != leaver && candidates[group]?.first == leaver:
+        case .resign(group, let leaver) where candidates[group]?.first == leaver && state.leader != leaver:
             candidates[group]?.removeFirst()
         default: break
         }
