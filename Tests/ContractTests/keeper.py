@@ -271,8 +271,8 @@ class Daemon:
 
     def output(self):
         """All that it has written so far."""
-        self.log.seek(0)
-        return self.log.read()
+        # Not by seeking: the daemon writes through the same open file, and would go on from there.
+        return os.pread(self.log.fileno(), 1 << 24, 0).decode()
 
     def wait(self, timeout=PATIENCE):
         return self.process.wait(timeout)

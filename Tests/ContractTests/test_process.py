@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from isolated import namespace
-from keeper import BINARY, Code, Daemon, Watcher, accepts, count_of, free_ports
+from keeper import BINARY, Code, Daemon, Watcher, accepts, count_of, eventually, free_ports
 from raw_http2 import Connection, frame
 
 
@@ -71,14 +71,14 @@ def test_without_flags_it_serves_on_the_default_ports_of_the_loopback_interface(
 def test_a_port_alone_means_every_interface_with_one_warning():
     daemon = Daemon("--addr=:PORT", "--metrics-addr=127.0.0.1:0")
     assert accepts(daemon.port, "127.0.0.2")
-    assert count_of(daemon.output(), "warning") == 1
+    eventually(lambda: count_of(daemon.output(), "warning") == 1, "the warning")
     assert daemon.stop() == 0
 
 
 def test_beyond_loopback_is_allowed_with_one_warning_and_loopback_needs_none(daemon):
     wide = Daemon("--addr=0.0.0.0:PORT", "--metrics-addr=127.0.0.1:0")
     assert accepts(wide.port, "127.0.0.2")
-    assert count_of(wide.output(), "warning") == 1
+    eventually(lambda: count_of(wide.output(), "warning") == 1, "the warning")
     assert wide.stop() == 0
     assert count_of(daemon.output(), "warning") == 0
     assert not accepts(daemon.port, "127.0.0.2")
