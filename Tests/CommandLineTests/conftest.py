@@ -1,5 +1,6 @@
 """A daemon of its own for every test, and its command line."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +11,11 @@ import pytest
 
 from keeper import BINARY, Daemon
 from shell import Shell
+
+# Whoever starts the tests in the background may ignore these, and what is ignored stays so in all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for each in (signal.SIGHUP, signal.SIGQUIT):
+    signal.signal(each, signal.SIG_DFL)
 
 
 def pytest_configure(config):
