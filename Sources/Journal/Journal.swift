@@ -124,8 +124,8 @@ package final class Journal: @unchecked Sendable {
     /// the kernel's memory that the disk never got, which reads find and no later sync writes (Rebello et al.: Can
     /// Applications Recover from fsync Failures?, 2020). SQLite would take them for safe, and build on them.
     private static func renewDatabaseLog(_ disk: any Disk) throws(JournalError) {
+        let file = try onDisk { () throws(DiskError) in try disk.create(databaseLog) }
         do throws(DiskError) {
-            let file = try disk.create(databaseLog)
             var bytes = [UInt8](repeating: 0, count: 1 << 20)
             var offset = 0
             while true {
@@ -138,11 +138,12 @@ package final class Journal: @unchecked Sendable {
                 offset += count
                 if count < bytes.count { break }
             }
-            try file.sync()
         } catch {
             // A file system that never writes in place may be too full for it, which must not keep the daemon away.
             if !JournalError.disk(error).isOutOfRoom { throw .disk(error) }
+            return
         }
+        try onDisk { () throws(DiskError) in try file.sync() }
     }
 
     private static func openDatabase(_ disk: any Disk) throws(JournalError) -> Database {

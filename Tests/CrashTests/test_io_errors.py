@@ -20,7 +20,7 @@ ALL = f"{SYNCS},{WRITES}"
 # Which of the calls of one thread fails, in the whole directory or on one file of it: some at the start, some in what
 # brings the log into the database. One that is over by then would be met by the next load. SQLite itself takes no
 # notice when its fdatasync of the directory fails; the daemon does of its own fsync, which follows.
-FAULTS = [("fdatasync", "EIO", 1, None), ("fdatasync", "EIO", 3, None), ("fsync", "EIO", 1, None)]
+FAULTS = [("fdatasync", "EIO", 1, None), (SYNCS, "EIO", 2, f"{DATABASE}-wal"), ("fsync", "EIO", 1, None)]
 FAULTS += [(SYNCS, error, nth, f"{DATABASE}-wal") for error, nth in (("EIO", 1), ("EDQUOT", 1), ("ENOSPC", 2))]
 FAULTS += [(WRITES, "EIO", nth, None) for nth in (1, 3, 20, 200)] + [(WRITES, "EIO", 30, f"{DATABASE}-wal")]
 
