@@ -50,10 +50,16 @@ final class Broadcast<Value: Sendable>: Sendable {
         if isOver {
             continuation.finish()
         } else {
+            // Not within it: it runs under a lock of the task that is being cancelled, which `update`, under ours, may want
+            // at this very moment to resume that task.
             continuation.onTermination = { [weak self] _ in
-                _ = self?.state.withLock { $0.followers.removeValue(forKey: number) }
+                Background.run { [weak self] in self?.forget(number) }
             }
         }
         return stream
+    }
+
+    private func forget(_ number: Int) {
+        _ = state.withLock { $0.followers.removeValue(forKey: number) }
     }
 }
