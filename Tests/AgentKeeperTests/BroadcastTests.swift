@@ -10,7 +10,12 @@ import Testing
     @Test(.timeLimit(.minutes(1)))
     func `A follower who leaves during a change holds up nobody`() async {
         let broadcast = Broadcast(0)
-        let changes = Task.detached { while !Task.isCancelled { broadcast.update { $0 + 1 } } }
+        let changes = Task.detached {
+            while !Task.isCancelled {
+                for _ in 0..<64 { broadcast.update { $0 + 1 } }
+                await Task.yield()
+            }
+        }
         for _ in 0..<3_000 {
             let follower = Task.detached { for await _ in broadcast.follow() {} }
             await Task.yield()
