@@ -71,14 +71,16 @@ package final class Coordinator: Sendable {
 
     /// Applies a command.
     ///
-    /// - Parameter settlement: for commands that may wait; kept when the outcome is `waiting`, until the
-    ///   wait is settled or cancelled.
+    /// - Parameters:
+    ///   - origin: of the call that the command comes from.
+    ///   - settlement: for commands that may wait; kept when the outcome is `waiting`, until the
+    ///     wait is settled or cancelled.
     /// - Returns: the outcome, and the revision that must be durable before anybody is told of it.
     package func perform(
-        _ command: Command, at now: Moment, settlement: Settlement? = nil
+        _ command: Command, at now: Moment, from origin: Origin? = nil, settlement: Settlement? = nil
     ) -> (outcome: Outcome, revision: Revision) {
         let (outcome, news) = state.withLock { state in
-            let outcome = apply(command, at: now, &state)
+            let outcome = apply(command, at: now, from: origin, &state)
             if case .waiting(let waiter) = outcome {
                 precondition(settlement != nil, "a command that waits without anybody to tell")
                 state.waiting[waiter] = settlement
@@ -121,7 +123,9 @@ package final class Coordinator: Sendable {
         _ = perform(.advance, at: now)
     }
 
-    private func apply(_ command: Command, at now: Moment, _ state: inout State) -> Outcome {
+    private func apply(
+        _ command: Command, at now: Moment, from origin: Origin? = nil, _ state: inout State
+    ) -> Outcome {
         let moment = Moment(instant: now.instant + clockOffset, wall: now.wall)
         if let stallTolerance, moment.instant - state.machine.lastInstant > stallTolerance {
             _ = state.machine.apply(.awaken, at: moment)
@@ -130,7 +134,7 @@ package final class Coordinator: Sendable {
             _ = state.machine.apply(.advance, at: moment)
             return .refused(refusal)
         }
-        return state.machine.apply(command, at: moment)
+        return state.machine.apply(command, at: moment, from: origin)
     }
 
     private static func refusal(_ need: Command.Need, _ state: borrowing State) -> Refusal? {
