@@ -38,6 +38,8 @@ package final class Coordinator: Sendable {
         /// Whoever keeps the writer keeps the coordinator too, which therefore must not keep it.
         weak var writer: (any ChangeWriter)?
         var isJournaled = false
+        /// Those who wait until a revision is durable.
+        var durableLine: [(revision: Revision, goOn: @Sendable () -> Void)] = []
         /// Whether the writer knows that there are changes.
         var writerIsAwake = false
         /// Bytes of changes that may wait if more is added, and if not; and why no more.
@@ -189,6 +191,20 @@ package final class Coordinator: Sendable {
         revision.value <= durable.load(ordering: .sequentiallyConsistent)
     }
 
+    /// Returns when the revision is on disk, at once where there is no journal.
+    package func waitUntilDurable(_ revision: Revision) async {
+        guard !isDurable(revision) else { return }
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            let hasCome = state.withLock { state in
+                // Looked at again under the lock, since the writer may have gone by meanwhile.
+                if isDurable(revision) { return true }
+                state.durableLine.append((revision, { continuation.resume() }))
+                return false
+            }
+            if hasCome { continuation.resume() }
+        }
+    }
+
     /// Changes that the writer has not taken yet, in bytes.
     package var waitingChangeBytes: Int { state.withLock { $0.machine.changeBytes } }
 
@@ -232,11 +248,18 @@ package final class Coordinator: Sendable {
     /// The changes up to here are on disk. The writer wakes those who wait for that.
     package func changesAreDurable(upTo revision: Revision, _ sequence: Sequence) {
         durable.store(revision.value, ordering: .sequentiallyConsistent)
-        let listeners = state.withLock { state in
+        let (listeners, waited) = state.withLock { state in
             let isNews = state.durableSequence != sequence
             state.durableSequence = sequence
-            return isNews ? state.listeners : []
+            var waited: [@Sendable () -> Void] = []
+            state.durableLine.removeAll { entry in
+                guard entry.revision <= revision else { return false }
+                waited.append(entry.goOn)
+                return true
+            }
+            return (isNews ? state.listeners : [], waited)
         }
+        for goOn in waited { goOn() }
         for listener in listeners { listener.eventsWereAdded() }
     }
 

@@ -24,7 +24,7 @@ struct TaskQueue: ~Copyable, Sendable {
     private let limits: SharedLimits
     private var entries = Slab<Entry>()
     private var index: [TaskID: TaskSlot] = [:]
-    private var order = CreationOrder<Entry>()
+    private(set) var order = CreationOrder<Entry>()
     private var finished: Deque<(slot: TaskSlot, since: Instant)> = []
     private var counts = [Int](repeating: 0, count: 4)
     private(set) var openBytes = 0
