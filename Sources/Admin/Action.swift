@@ -15,7 +15,7 @@ enum Action: String, CaseIterable {
 }
 
 /// What a request shows to be let in.
-struct ActionCredentials {
+struct ActionCredentials: Equatable {
     let host: String?
     let origin: String?
     let site: String?

@@ -8,7 +8,7 @@ import JSON
 import NIOCore
 
 /// What is asked for, and from where on.
-struct EventStart: Sendable {
+struct EventStart: Equatable, Sendable {
     var filter: EventFilter
     /// Nil for what is to come.
     var after: Sequence?

@@ -22,7 +22,7 @@ struct Exchange {
         case closed
     }
 
-    enum Action {
+    enum Action: Equatable {
         case none
         case answer(Request)
         /// Close our side, so that the peer sees the end after the last answer.

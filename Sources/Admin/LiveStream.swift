@@ -8,7 +8,7 @@ import JSON
 import NIOCore
 
 /// One of the addresses.
-enum LiveQuestion: Sendable {
+enum LiveQuestion: Equatable, Sendable {
     case resource(Resource)
     case problem(Problem)
 

@@ -4,7 +4,7 @@
 import NIOCore
 import NIOHTTP1
 
-struct Request {
+struct Request: Equatable {
     var route: Route
     /// False for HEAD.
     var wantsBody = true
@@ -17,7 +17,7 @@ struct Request {
     var body = ByteBuffer()
 }
 
-enum Route {
+enum Route: Equatable {
     /// A file of dashboard/, by name.
     case asset(String)
     case health

@@ -3,7 +3,7 @@
 
 import Coordination
 
-enum Resource: Sendable {
+enum Resource: Equatable, Sendable {
     case index
     case status
     case overview
@@ -23,7 +23,7 @@ enum Resource: Sendable {
     case events(EventFilter, EventPage)
 
     /// A part of a list.
-    struct Page: Sendable {
+    struct Page: Equatable, Sendable {
         static let limits: ClosedRange<UInt64> = 1...1_000
         static let defaultLimit = 100
 
@@ -31,8 +31,8 @@ enum Resource: Sendable {
         var limit: Int
     }
 
-    struct EventPage: Sendable {
-        enum Direction: Sendable {
+    struct EventPage: Equatable, Sendable {
+        enum Direction: Equatable, Sendable {
             case after(Sequence)
             case before(Sequence)
             case latest

@@ -30,7 +30,7 @@ package struct ElectionDetails: Sendable {
 }
 
 /// Which agents a list is to have. All that is set must hold.
-package struct AgentFilter: Sendable {
+package struct AgentFilter: Equatable, Sendable {
     /// None means all.
     package var statuses: [AgentStatus]
     package var tools: [String]
@@ -50,7 +50,7 @@ package struct AgentFilter: Sendable {
 }
 
 /// Which leases a list is to have. All that is set must hold.
-package struct LeaseFilter: Sendable {
+package struct LeaseFilter: Equatable, Sendable {
     package var holder: AgentID?
     package var taskPrefix: String
     /// Nil for claims and others.
@@ -64,7 +64,7 @@ package struct LeaseFilter: Sendable {
 }
 
 /// Which tasks of the queue a list is to have. All that is set must hold.
-package struct TaskFilter: Sendable {
+package struct TaskFilter: Equatable, Sendable {
     package var status: QueuedTask.Status?
     package var type: String?
 

@@ -62,7 +62,7 @@ package struct Event: Sendable {
 }
 
 /// Which events a watcher wants. All that is set must hold.
-package struct EventFilter: Sendable {
+package struct EventFilter: Equatable, Sendable {
     /// Prefixes; none means all.
     package let topics: [String]
     /// Prefixes that win over `topics`.

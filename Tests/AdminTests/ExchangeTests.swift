@@ -1,3 +1,4 @@
+import NIOCore
 import Testing
 
 @testable import Admin
@@ -76,7 +77,7 @@ import Testing
         #expect(exchange.refuse(.badRequest) == .none)
         #expect(exchange.answered() != .linger)
         #expect(exchange.answered() == .linger)
-        for _ in 0..<AdminLimits().maxLingeringReads { #expect(exchange.readCompleted() == .none) }
+        for _ in 0..<AdminLimits().maxUselessReads { #expect(exchange.readCompleted() == .none) }
         #expect(exchange.readCompleted() == .close)
     }
 
@@ -84,7 +85,7 @@ import Testing
         var exchange = Exchange(limits: AdminLimits())
         #expect(exchange.headArrived(Request(route: .health, wantsBody: false, keepsAlive: true)) == .none)
         #expect(
-            exchange.bodyArrived(bytes: AdminLimits().maxBodyBytes + 1)
+            exchange.bodyArrived(ByteBuffer(repeating: 0, count: AdminLimits().maxBodyBytes + 1))
                 == .answer(Request(route: .problem(.bodyTooLarge), wantsBody: false, keepsAlive: false)))
     }
 

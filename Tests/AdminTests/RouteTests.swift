@@ -1,5 +1,7 @@
-import Admin
+import Foundation
 import Testing
+
+@testable import Admin
 
 @Suite struct RouteTests {
     @Test func `Health says ok, and nothing more`() async throws {
@@ -57,20 +59,63 @@ import Testing
         }
     }
 
-    @Test func `The page may load its own style sheet and nothing else`() async throws {
-        let page = homePage(version: "1.2.3", rpcAddress: "<127.0.0.1:7070>")
-        try await withServer(page: page) { port in
-            let client = try RawClient(port: port)
-            let reply = try client.get("/")
+    @Test(arguments: ["/", "/agents", "/leases/a%2Fb", "/log", "/policies/x?tab=1"])
+    func `Each view of the page has an address of its own`(path: String) async throws {
+        try await withServer { port in
+            let reply = try RawClient(port: port).get(path)
             #expect(reply.status == 200 && reply.fields["content-type"] == "text/html; charset=utf-8")
-            #expect(reply.fields["content-security-policy"]?.hasPrefix("default-src 'none'; style-src 'self';") == true)
-            #expect(reply.body.contains("1.2.3") && reply.body.contains("&lt;127.0.0.1:7070&gt;"))
-            #expect(!reply.body.contains("//") && !reply.body.contains("<script"))
-            for path in ["/healthz", "/readyz", "/metrics", "/style.css"] {
-                #expect(reply.body.contains("href=\"\(path)\""))
-                #expect(try client.get(path).status == 200)
+            #expect(reply.body.contains("<title>AgentKeeper</title>"))
+        }
+    }
+
+    @Test func `The page may load what is here, and nothing from elsewhere`() async throws {
+        try await withServer { port in
+            let client = try RawClient(port: port)
+            let page = try client.get("/")
+            #expect(page.fields["content-security-policy"]?.hasPrefix("default-src 'none'; script-src 'self';") == true)
+            #expect(!page.body.contains("//"))
+            for name in Asset.all.keys { #expect(try client.get("/dashboard/\(name)").status == 200) }
+        }
+    }
+
+    @Test func `A file that the browser has already is not sent again`() async throws {
+        try await withServer { port in
+            let client = try RawClient(port: port)
+            let tag = try #require(try client.get("/").fields["etag"])
+            let again = try client.get("/", fields: "If-None-Match: \(tag)\r\n")
+            #expect(again.status == 304 && again.body.isEmpty)
+            #expect(try client.get("/", fields: "If-None-Match: \"other\"\r\n").status == 200)
+        }
+    }
+
+    @Test func `Every file of the dashboard is compiled in as it is`() throws {
+        let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../dashboard")
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder.path(percentEncoded: false))
+        #expect(Set(names) == Set(Asset.all.keys))
+        for name in names {
+            let bytes = try Data(contentsOf: folder.appending(path: name))
+            #expect(Asset.all[name].map { Data($0.body.readableBytesView) } == bytes, "\(name)")
+        }
+    }
+
+    @Test(arguments: ["/", "/api/v1/status", "/events", "/dashboard/icon.svg"])
+    func `A host name that is not this machine's is turned away`(path: String) async throws {
+        try await withServer { port in
+            let client = try RawClient(port: port)
+            for host in ["evil.example", "evil.example:9090", "localhost.evil.example", "127.0.0.1.evil.example"] {
+                #expect(try client.get(path, method: "HEAD", host: host).status == 421, "\(host)")
             }
-            #expect(try client.get("/style.css").fields["content-type"] == "text/css; charset=utf-8")
+            for host in ["localhost", "LOCALHOST:9090", "a.localhost", "127.0.0.1:1", "[::1]:9090", "10.0.0.1"] {
+                #expect(try client.get(path, method: "HEAD", host: host).status == 200, "\(host)")
+            }
+        }
+    }
+
+    @Test(arguments: ["/healthz", "/readyz", "/metrics"])
+    func `A scraper may call this machine as it likes`(path: String) async throws {
+        try await withServer { port in
+            let reply = try RawClient(port: port).get(path, host: "keeper.example")
+            #expect(reply.status == 200)
         }
     }
 
@@ -79,7 +124,7 @@ import Testing
         try await withServer { port in
             let fields = try RawClient(port: port).get(path).fields
             #expect(fields["x-content-type-options"] == "nosniff")
-            #expect(fields["cache-control"] == "no-store")
+            #expect(fields["cache-control"] == (path == "/" ? "no-cache" : "no-store"))
             #expect(fields["referrer-policy"] == "no-referrer")
             #expect(fields["date"]?.wholeMatch(of: /\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT/) != nil)
         }
@@ -99,7 +144,7 @@ import Testing
 
     @Test func `An unknown path is told where to go`() async throws {
         try await withServer { port in
-            let reply = try RawClient(port: port).get("/metrics/")
+            let reply = try RawClient(port: port).get("/nothing")
             #expect(reply.status == 404)
             for path in ["/healthz", "/readyz", "/metrics"] { #expect(reply.body.contains(path)) }
         }

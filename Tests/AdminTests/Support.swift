@@ -1,11 +1,13 @@
 // A server on a free port, and a client that says exactly the bytes it is told to.
 
-import Admin
+import Coordination
 import Glibc
 import NIOCore
 import NIOPosix
 import Synchronization
 import Testing
+
+@testable import Admin
 
 struct Fault: Error {
     var text: String
@@ -24,20 +26,72 @@ func blocking<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result)
     try await clientThreads.runIfActive(body)
 }
 
+/// A core on a clock that a test turns.
+final class TestCore: Sendable {
+    let coordinator: Coordinator
+    private let nanoseconds = Atomic<Int64>(1_000_000_000)
+
+    init(limits: Limits = Limits()) {
+        coordinator = Coordinator(machine: Machine(limits: limits, tokensStartAbove: FencingToken(0)))
+    }
+
+    var now: Moment {
+        let now = nanoseconds.load(ordering: .relaxed)
+        // Wall time began at noon of the first day of 2026.
+        return Moment(instant: Instant(nanoseconds: now), wall: WallTime(nanoseconds: 1_767_268_800_000_000_000 + now))
+    }
+
+    func pass(_ span: Span) { nanoseconds.add(span.nanoseconds, ordering: .relaxed) }
+
+    @discardableResult
+    func perform(_ command: Command) -> Outcome {
+        coordinator.perform(command, at: now) { _, _ in }.outcome
+    }
+
+    /// Registers an agent whose id ends in `number`.
+    @discardableResult
+    func register(_ number: UInt64, _ name: String, tools: [String] = [], ttl: UInt32 = 30) -> AgentID {
+        let id = AgentID(high: 0, low: number)
+        perform(.register(.init(newID: id, card: AgentCard(name: name, tools: tools), ttlSeconds: ttl)))
+        return id
+    }
+
+    func acquire(_ task: String, _ agent: AgentID, ttl: UInt32 = 60, wait: UInt32 = 0) -> Lease? {
+        let request = Command.AcquireLease(
+            task: TaskID(task), agent: agent, ttlSeconds: ttl, waitMilliseconds: wait)
+        guard case .reply(.lease(let lease, acquired: true)) = perform(.acquireLease(request)) else { return nil }
+        return lease
+    }
+
+    func sources(
+        metrics: [MetricsSource] = [], actionToken: String? = nil, isReady: @escaping @Sendable () -> Bool = { true }
+    ) -> AdminSources {
+        var sources = AdminSources(
+            coordinator: coordinator, now: { [self] in now },
+            daemon: DaemonDescription(version: "1.2.3", startedAt: now, isDurable: false, history: "abc"),
+            isReady: isReady, rpcAddress: { "127.0.0.1:7070" })
+        sources.metrics = metrics
+        sources.actionToken = actionToken
+        return sources
+    }
+}
+
 func makeServer(
-    limits: AdminLimits = AdminLimits(), sources: [MetricsSource] = [], page: String = "<!DOCTYPE html>",
-    isReady: @escaping @Sendable () -> Bool = { true }
+    limits: AdminLimits = AdminLimits(), sources: [MetricsSource] = [], core: TestCore = TestCore(),
+    actionToken: String? = nil, isReady: @escaping @Sendable () -> Bool = { true }
 ) -> AdminServer {
     AdminServer(
-        limits: limits, group: MultiThreadedEventLoopGroup.singleton, sources: sources, isReady: isReady, page: page)
+        limits: limits, group: MultiThreadedEventLoopGroup.singleton,
+        sources: core.sources(metrics: sources, actionToken: actionToken, isReady: isReady))
 }
 
 /// Runs `body` beside a server of its own.
 func withServer(
-    limits: AdminLimits = AdminLimits(), sources: [MetricsSource] = [], page: String = "<!DOCTYPE html>",
-    isReady: @escaping @Sendable () -> Bool = { true }, _ body: @escaping @Sendable (_ port: Int) throws -> Void
+    limits: AdminLimits = AdminLimits(), sources: [MetricsSource] = [], core: TestCore = TestCore(),
+    actionToken: String? = nil, isReady: @escaping @Sendable () -> Bool = { true },
+    _ body: @escaping @Sendable (_ port: Int) throws -> Void
 ) async throws {
-    let server = makeServer(limits: limits, sources: sources, page: page, isReady: isReady)
+    let server = makeServer(limits: limits, sources: sources, core: core, actionToken: actionToken, isReady: isReady)
     let port = try #require(try await server.start(host: "127.0.0.1", port: 0).port)
     do {
         try await blocking { try body(port) }
@@ -95,7 +149,7 @@ final class RawClient: Sendable {
     func closeOutput() { shutdown(file, Int32(SHUT_WR)) }
 
     /// The next bytes, none at the peer's end.
-    private func receive(atMost limit: Int = 65_536) throws -> [UInt8] {
+    fileprivate func receive(atMost limit: Int = 65_536) throws -> [UInt8] {
         var chunk = [UInt8](repeating: 0, count: limit)
         let count = recv(file, &chunk, limit, 0)
         guard count >= 0 else { throw Fault("cannot receive: errno \(errno)") }
@@ -104,13 +158,7 @@ final class RawClient: Sendable {
 
     /// One answer and not a byte more.
     func reply(toHead: Bool = false) throws -> Reply {
-        var head: [UInt8] = []
-        while !head.ends(with: "\r\n\r\n".utf8) {
-            let byte = try receive(atMost: 1)
-            if byte.isEmpty { throw Fault("the connection ended in a head") }
-            head += byte
-        }
-        let lines = String(decoding: head, as: UTF8.self).split(separator: "\r\n")
+        let lines = try head().split(separator: "\r\n")
         let words = lines.first?.split(separator: " ") ?? []
         guard words.count >= 2, words[0] == "HTTP/1.1", let status = Int(words[1]) else {
             throw Fault("no status line")
@@ -123,7 +171,10 @@ final class RawClient: Sendable {
                 throw Fault("\(name) twice")
             }
         }
-        guard let length = fields["content-length"].flatMap(Int.init) else { throw Fault("no length") }
+        // RFC 9110, section 15.4.5: an answer without a body, and so without a length.
+        guard let length = status == 304 ? 0 : fields["content-length"].flatMap(Int.init) else {
+            throw Fault("no length")
+        }
         var body: [UInt8] = []
         while !toHead, body.count < length {
             let bytes = try receive(atMost: length - body.count)
@@ -140,14 +191,85 @@ final class RawClient: Sendable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    func get(_ path: String, method: String = "GET", fields: String = "") throws -> Reply {
-        try send("\(method) \(path) HTTP/1.1\r\nHost: here\r\n\(fields)\r\n")
+    func get(
+        _ path: String, method: String = "GET", host: String = "localhost", fields: String = ""
+    ) throws -> Reply {
+        try send("\(method) \(path) HTTP/1.1\r\nHost: \(host)\r\n\(fields)\r\n")
         return try reply(toHead: method == "HEAD")
     }
 }
 
-extension Sequence where Element: Equatable {
-    fileprivate func ends(with suffix: some Sequence<Element>) -> Bool {
+/// A stream of server-sent events: the pieces of a chunked answer, taken apart at empty lines.
+final class StreamClient {
+    struct Event: Equatable {
+        var name = "message"
+        var id: String?
+        var data = ""
+    }
+
+    private let client: RawClient
+    private var text = ""
+
+    init(port: Int, _ path: String, fields: String = "") throws {
+        client = try RawClient(port: port)
+        try client.send("GET \(path) HTTP/1.1\r\nHost: localhost\r\n\(fields)\r\n")
+        let head = try client.head()
+        guard head.contains("HTTP/1.1 200 "), head.contains("text/event-stream") else { throw Fault(head) }
+    }
+
+    /// The next event; what is none, `retry`, is passed over.
+    func next() throws -> Event {
+        while true {
+            while let end = text.firstRange(of: "\n\n") {
+                let block = text[..<end.lowerBound]
+                text = String(text[end.upperBound...])
+                var event = Event()
+                for line in block.split(separator: "\n") {
+                    if line.hasPrefix("event: ") { event.name = String(line.dropFirst(7)) }
+                    if line.hasPrefix("id: ") { event.id = String(line.dropFirst(4)) }
+                    if line.hasPrefix("data: ") { event.data = String(line.dropFirst(6)) }
+                }
+                if !event.data.isEmpty { return event }
+            }
+            text += try client.chunk()
+        }
+    }
+}
+
+extension RawClient {
+    func head() throws -> String {
+        var head: [UInt8] = []
+        while !head.ends(with: "\r\n\r\n".utf8) {
+            let byte = try receive(atMost: 1)
+            if byte.isEmpty { throw Fault("the connection ended in a head") }
+            head += byte
+        }
+        return String(decoding: head, as: UTF8.self)
+    }
+
+    /// One chunk (RFC 9112, section 7.1).
+    fileprivate func chunk() throws -> String {
+        var size: [UInt8] = []
+        while !size.ends(with: "\r\n".utf8) {
+            let byte = try receive(atMost: 1)
+            if byte.isEmpty { throw Fault("the stream ended") }
+            size += byte
+        }
+        guard let count = Int(String(decoding: size.dropLast(2), as: UTF8.self), radix: 16) else {
+            throw Fault("no chunk")
+        }
+        var bytes: [UInt8] = []
+        while bytes.count < count + 2 {
+            let more = try receive(atMost: count + 2 - bytes.count)
+            if more.isEmpty { throw Fault("the stream ended in a chunk") }
+            bytes += more
+        }
+        return String(decoding: bytes.dropLast(2), as: UTF8.self)
+    }
+}
+
+extension Swift.Sequence where Element: Equatable {
+    fileprivate func ends(with suffix: some Swift.Sequence<Element>) -> Bool {
         Array(self).suffix(Array(suffix).count).elementsEqual(suffix)
     }
 }

@@ -1,6 +1,7 @@
+import Coordination
 import Testing
 
-@testable import Coordination
+@testable import Journal
 
 @Suite struct ReadableTimeTests {
     private let second: Int64 = 1_000_000_000
