@@ -81,7 +81,7 @@ package final class Coordinator: Sendable {
     package func perform(
         _ command: Command, at now: Moment, from origin: Origin? = nil, settlement: Settlement? = nil
     ) -> (outcome: Outcome, revision: Revision) {
-        let (outcome, news) = state.withLock { state in
+        let (outcome, revision, news) = state.withLock { state in
             let outcome = apply(command, at: now, from: origin, &state)
             if case .waiting(let waiter) = outcome {
                 precondition(settlement != nil, "a command that waits without anybody to tell")
@@ -90,10 +90,10 @@ package final class Coordinator: Sendable {
             let news = takeNews(&state)
             // Only now: what was due may have ended this very wait with a grant, which somebody must take or return.
             if case .cancelWait(let waiter) = command { state.waiting[waiter] = nil }
-            return (outcome, news)
+            return (outcome, state.machine.revision, news)
         }
-        tell(news)
-        return (outcome, news.revision)
+        if let news { tell(news, revision) }
+        return (outcome, revision)
     }
 
     /// Reads what is true at this moment; it may be told to nobody before the revision is durable.
@@ -106,7 +106,7 @@ package final class Coordinator: Sendable {
     private func look<Result: Sendable, Failure: Error>(
         at now: Moment, _ body: (borrowing State) throws(Failure) -> Result
     ) throws(Failure) -> (result: Result, revision: Revision) {
-        let (result, news) = state.withLock { state in
+        let (result, revision, news) = state.withLock { state in
             _ = apply(.advance, at: now, &state)
             let result: Swift.Result<Result, Failure>
             do throws(Failure) {
@@ -114,10 +114,11 @@ package final class Coordinator: Sendable {
             } catch {
                 result = .failure(error)
             }
-            return (result, takeNews(&state))
+            let news = takeNews(&state)
+            return (result, state.machine.revision, news)
         }
-        tell(news)
-        return (try result.get(), news.revision)
+        if let news { tell(news, revision) }
+        return (try result.get(), revision)
     }
 
     /// Lets happen what is due.
@@ -277,22 +278,28 @@ package final class Coordinator: Sendable {
     // MARK: News
 
     private struct News {
-        let revision: Revision
         var settled: [(settlement: Settlement, outcome: Outcome)] = []
         var listeners: [any EventListener] = []
         var writer: (any ChangeWriter)?
     }
 
-    /// What is to be told since the last time; nothing, nearly always, when nobody is concerned.
-    private func takeNews(_ state: inout State) -> News {
-        var news = News(revision: state.machine.revision)
-        if state.machine.hasChanges, !state.writerIsAwake {
+    /// What is to be told since the last time; nil when nobody is concerned.
+    @inline(__always)
+    private func takeNews(_ state: inout State) -> News? {
+        let last = state.machine.lastSequence
+        let eventsAdded = last != state.toldSequence
+        let writerSleeps = state.machine.hasChanges && !state.writerIsAwake
+        guard eventsAdded || writerSleeps || state.machine.hasSettled else { return nil }
+        return gatherNews(&state, eventsAdded, writerSleeps)
+    }
+
+    private func gatherNews(_ state: inout State, _ eventsAdded: Bool, _ writerSleeps: Bool) -> News {
+        var news = News()
+        if writerSleeps {
             state.writerIsAwake = true
             news.writer = state.writer
         }
-        let last = state.machine.lastSequence
-        let eventsAdded = last != state.toldSequence
-        state.toldSequence = last
+        state.toldSequence = state.machine.lastSequence
         // With a journal they are told of when they are durable.
         if eventsAdded, !state.isJournaled { news.listeners = state.listeners }
         guard state.machine.hasSettled else { return news }
@@ -303,9 +310,9 @@ package final class Coordinator: Sendable {
         return news
     }
 
-    private func tell(_ news: News) {
+    private func tell(_ news: News, _ revision: Revision) {
         news.writer?.changesAreWaiting()
-        for (settlement, outcome) in news.settled { settlement(outcome, news.revision) }
+        for (settlement, outcome) in news.settled { settlement(outcome, revision) }
         for listener in news.listeners { listener.eventsWereAdded() }
     }
 }

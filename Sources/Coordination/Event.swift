@@ -148,7 +148,7 @@ extension Event {
     /// About what the event keeps in memory, counted as if nothing were shared: the card or the input
     /// may have been forgotten everywhere else.
     var approximateBytes: Int {
-        let fixed = MemoryLayout<Event>.stride + (trace == nil ? 0 : Self.traceBytes)
+        let fixed = MemoryLayout<Event>.stride + (origin == nil ? 0 : Self.originBytes)
         switch payload {
         case .agent(let agent): return fixed + agent.card.textBytes
         case .lease(let lease): return fixed + lease.task.text.utf8.count
@@ -158,6 +158,6 @@ extension Event {
         }
     }
 
-    /// An `Origin` of its own, on the heap.
-    private static let traceBytes = 96
+    /// An `Origin` of its own, on the heap, and its text.
+    private static let originBytes = 96
 }

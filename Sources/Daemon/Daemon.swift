@@ -50,7 +50,9 @@ struct Daemon {
         let facts = DaemonFacts(version: version, isDurable: store != nil, startedAt: Clock.now())
         let services = AgentKeeperServices(
             coordinator: coordinator, group: group, facts: facts, history: history)
-        let server = Server(methods: services.methods, limits: settings.rpcLimits, group: group)
+        let eventLog = EventLog(coordinator, logger)
+        let server = Server(
+            methods: services.methods, limits: settings.rpcLimits, group: group, incidents: eventLog.listener)
         let journal = store?.start { server.releaseAnswers(upTo: $0.value) }
         let isReady = Readiness()
 
@@ -80,6 +82,7 @@ struct Daemon {
         }
         rpcAddress.withLock { $0 = display(address) }
         isReady.set(true)
+        eventLog.start()
         parent?.tell(display(address))
         logger.info("gRPC is served", metadata: ["addr": "\(display(address))", "threads": "\(settings.threads)"])
         if let admin {
@@ -107,6 +110,7 @@ struct Daemon {
         await admin?.server.stop()
         ticker.cancel()
         try store?.stop()
+        eventLog.stop()
         logger.info("stopped")
     }
 

@@ -11,6 +11,19 @@ enum LogFormat: String, Sendable {
 }
 
 struct LineLogHandler: LogHandler {
+    /// A field that is no field, but when the line's event happened, in nanoseconds since 1970.
+    static let timeKey = "\u{0}time"
+    /// Text of a client's in a field, in Unicode scalars.
+    private static let maxText = 200
+
+    static func cut(_ text: String) -> String {
+        let scalars = text.unicodeScalars
+        guard let end = scalars.index(scalars.startIndex, offsetBy: maxText, limitedBy: scalars.endIndex),
+            end != scalars.endIndex
+        else { return text }
+        return String(scalars[..<end]) + "…"
+    }
+
     private let format: LogFormat
     var logLevel: Logger.Level
     var metadata: Logger.Metadata = [:]
@@ -26,15 +39,17 @@ struct LineLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        let fields = metadata.merging(event.metadata ?? [:]) { _, own in own }.sorted { $0.key < $1.key }
+        var all = metadata.merging(event.metadata ?? [:]) { _, own in own }
+        let timestamp = timestamp(all.removeValue(forKey: Self.timeKey).flatMap { Int64($0.description) })
+        let fields = all.sorted { $0.key < $1.key }
         var line: String
         switch format {
         case .text:
             let level = event.level.rawValue.uppercased()
-            line = "\(timestamp()) \(level) \(singleLine(event.message.description))"
+            line = "\(timestamp) \(level) \(singleLine(event.message.description))"
             for (key, value) in fields { line += " \(key)=\(textValue(value.description))" }
         case .json:
-            line = "{\"time\":\"\(timestamp())\",\"level\":\"\(event.level.rawValue)\""
+            line = "{\"time\":\"\(timestamp)\",\"level\":\"\(event.level.rawValue)\""
             line += ",\"message\":\(jsonString(event.message.description))"
             for (key, value) in fields { line += ",\(jsonString(key)):\(jsonString(value.description))" }
             line += "}"
@@ -47,9 +62,14 @@ struct LineLogHandler: LogHandler {
     }
 
     /// RFC 3339 in UTC, with milliseconds.
-    private func timestamp() -> String {
+    private func timestamp(_ nanoseconds: Int64?) -> String {
         var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
+        if let nanoseconds, nanoseconds >= 0 {
+            time = timespec(
+                tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
+        } else {
+            clock_gettime(CLOCK_REALTIME, &time)
+        }
         var parts = tm()
         gmtime_r(&time.tv_sec, &parts)
         return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { buffer in
@@ -68,7 +88,9 @@ struct LineLogHandler: LogHandler {
     }
 
     private func textValue(_ text: String) -> String {
-        let isPlain = !text.isEmpty && text.unicodeScalars.allSatisfy { $0.value > 0x20 && $0 != "\"" && $0 != "=" }
+        let isPlain =
+            !text.isEmpty
+            && text.unicodeScalars.allSatisfy { $0.value > 0x20 && $0 != "\"" && $0 != "=" && !$0.isControl }
         return isPlain ? text : jsonString(text)
     }
 

@@ -39,12 +39,16 @@ package final class LoopResources {
     /// Whether there are any: read by whoever releases them.
     let holdsAnswers = Atomic<Bool>(false)
     let released: ReleasedAnswers
+    let incidents: IncidentListener?
     private var isReleasing = false
     private var toFlush: [ServerConnection] = []
 
-    init(statistics: CallStatistics, released: ReleasedAnswers = ReleasedAnswers()) {
+    init(
+        statistics: CallStatistics, released: ReleasedAnswers = ReleasedAnswers(), incidents: IncidentListener? = nil
+    ) {
         self.statistics = statistics
         self.released = released
+        self.incidents = incidents
         idleCalls.reserveCapacity(Self.maxIdleCalls)
     }
 

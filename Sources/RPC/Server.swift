@@ -30,7 +30,7 @@ package final class Server: Sendable {
 
     package init(
         methods: [Method], limits: RPCLimits = RPCLimits(), http2: HTTP2Limits = HTTP2Limits(),
-        group: any EventLoopGroup
+        group: any EventLoopGroup, incidents: IncidentListener? = nil
     ) {
         self.limits = limits
         self.http2 = http2
@@ -40,7 +40,8 @@ package final class Server: Sendable {
             Loop(
                 eventLoop: eventLoop,
                 resources: LoopResources(
-                    statistics: CallStatistics(methodCount: methods.count), released: released))
+                    statistics: CallStatistics(methodCount: methods.count), released: released,
+                    incidents: incidents))
         }
     }
 
@@ -94,8 +95,17 @@ package final class Server: Sendable {
         let loop = loop(of: channel.eventLoop)
         let count = openConnections.add(1, ordering: .relaxed).newValue
         channel.closeFuture.whenComplete { [self] _ in openConnections.subtract(1, ordering: .relaxed) }
-        let isRefused = count > limits.maxConnections || draining.load(ordering: .relaxed)
-        if isRefused { loop.resources.statistics.add(.refusedConnections) }
+        let isOver = count > limits.maxConnections
+        let isRefused = isOver || draining.load(ordering: .relaxed)
+        if isRefused {
+            loop.resources.statistics.add(.refusedConnections)
+            loop.resources.incidents?.tell(
+                .connectionRefused(
+                    peer: channel.remoteAddress?.peer ?? "",
+                    reason: isOver
+                        ? "\(limits.maxConnections) connections are open, the most there may be"
+                        : "the server is shutting down"))
+        }
         let connection = ServerConnection(
             limits: limits, http2: http2, methods: methods, resources: loop.resources, isRefused: isRefused)
         try channel.pipeline.syncOperations.addHandler(connection)

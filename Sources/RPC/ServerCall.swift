@@ -116,6 +116,10 @@ package final class ServerCall {
     package var eventLoop: any EventLoop { connection.eventLoop }
     package var resources: LoopResources { connection.resources }
     package var metadata: Metadata { head.metadata }
+    /// Whether there is any: a look that costs nothing.
+    package var hasMetadata: Bool { !head.metadata.fields.isEmpty }
+    /// The client's address and port, while its connection is there.
+    package var peer: String { connection?.peer ?? "" }
     /// When the client stops waiting, in nanoseconds of `MonotonicClock`.
     package var deadlineNanoseconds: Int64? { deadline }
     package var isOpen: Bool { phase == .executing }
@@ -514,7 +518,20 @@ package final class ServerCall {
             self.deadlineTimer = nil
         }
         if handlers != nil { handlers = nil }
+        if status.code != .ok { tellOfFailure(status) }
         if ticket == nil { countEnd(status.code) } else { finishedAt = resources.now }
+    }
+
+    @inline(never)
+    private func tellOfFailure(_ status: Status) {
+        guard let incidents = resources.incidents,
+            status.code == .resourceExhausted || incidents.hearsEveryFailure
+        else { return }
+        let method = head.method.map { connection.methods.methods[$0] }
+        incidents.tell(
+            .callFailed(
+                method: method?.path ?? head.unknownPath, isStream: method?.kind == .serverStreaming, status: status,
+                peer: peer))
     }
 
     /// Counts the call as served, when its answer leaves or is wanted no more.

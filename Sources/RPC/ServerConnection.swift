@@ -44,6 +44,9 @@ final class ServerConnection: ChannelDuplexHandler {
     private var flushScheduled = false
     private var closing = false
 
+    /// The other end's address and port; empty when it is gone.
+    private(set) lazy var peer = context?.remoteAddress?.peer ?? ""
+
     private let openedAt: Int64
     private var heardAt: Int64
     private var heardAnything = false
@@ -108,15 +111,20 @@ final class ServerConnection: ChannelDuplexHandler {
                 try session.receive(bytes, now: heardAt)
                 if session.calmDownSent, !countedAbuse {
                     countedAbuse = true
-                    resources.statistics.add(.abusiveConnections)
+                    tellOfAbuse("a flood of frames that bring nothing")
                 }
             } catch {
-                resources.statistics.add(.abusiveConnections)
+                tellOfAbuse(error.description)
                 session.terminate(error.code)
                 flush()
                 close()
             }
         }
+    }
+
+    private func tellOfAbuse(_ reason: String) {
+        resources.statistics.add(.abusiveConnections)
+        resources.incidents?.tell(.connectionEnded(peer: peer, reason: reason))
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -437,5 +445,13 @@ extension ServerConnection: HTTP2Delegate {
     @inline(__always)
     private func call(_ stream: AnyObject) -> ServerCall {
         unsafeDowncast(stream, to: ServerCall.self)
+    }
+}
+
+extension SocketAddress {
+    /// As in a log.
+    var peer: String {
+        guard let ip = ipAddress, let port else { return description }
+        return ip.contains(":") ? "[\(ip)]:\(port)" : "\(ip):\(port)"
     }
 }

@@ -19,14 +19,17 @@ struct ElectionService: Sendable {
                 [context] call, request, response, arena throws(Status) in
                 let group = GroupName(String(wire: request.pointee.group))
                 let agent = try AgentID(wire: request.pointee.agent_id)
-                if case .election(let state) = try context.perform(.campaign(group, agent), call) {
+                if case .election(let state) = try context.perform(
+                    .campaign(group, agent), call, from: call.origin)
+                {
                     response.pointee.state = arena.message(state)
                 }
             },
             .unary("/\(Self.name)/Resign", Self.resignRequest, Self.resignResponse) {
                 [context] call, request, _, _ throws(Status) in
                 let group = GroupName(String(wire: request.pointee.group))
-                _ = try context.perform(.resign(group, try AgentID(wire: request.pointee.agent_id)), call)
+                let agent = try AgentID(wire: request.pointee.agent_id)
+                _ = try context.perform(.resign(group, agent), call, from: call.origin)
             },
         ]
     }

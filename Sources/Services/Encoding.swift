@@ -115,6 +115,8 @@ extension Arena {
             case .policy(let policy): any(Wire.policy, self.message(policy))
             case .task(let task): any(Wire.task, self.message(task))
             }
+        if event.reason != .none { message.pointee.reason = string(event.reason.text) }
+        if let trace = event.trace { message.pointee.trace_parent = string(trace.text) }
         return message
     }
 

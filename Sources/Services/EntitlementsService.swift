@@ -24,13 +24,15 @@ struct EntitlementsService: Sendable {
                 guard let policy = request.pointee.policy else {
                     throw Status(.invalidArgument, "policy must be set")
                 }
-                if case .policy(let policy) = try context.perform(.setPolicy(try Policy(wire: policy.pointee)), call) {
+                let command = Command.setPolicy(try Policy(wire: policy.pointee))
+                if case .policy(let policy) = try context.perform(command, call, from: call.origin) {
                     response.pointee.policy = arena.message(policy)
                 }
             },
             .unary("/\(Self.name)/DeletePolicy", Self.deleteRequest, Self.deleteResponse) {
                 [context] call, request, _, _ throws(Status) in
-                _ = try context.perform(.deletePolicy(PolicyID(String(wire: request.pointee.id))), call)
+                let id = PolicyID(String(wire: request.pointee.id))
+                _ = try context.perform(.deletePolicy(id), call, from: call.origin)
             },
             .unary("/\(Self.name)/ListPolicies", Self.listRequest, Self.listResponse) {
                 [context] call, request, response, arena throws(Status) in

@@ -33,7 +33,7 @@ struct RegistryService: Sendable {
                 let command = Command.Register(
                     newID: randomID(), card: AgentCard(wire: card.pointee), ttlSeconds: request.pointee.ttl_seconds,
                     requestID: .wire(request.pointee.request_id))
-                if case .registered(let id) = try context.perform(.register(command), call) {
+                if case .registered(let id) = try context.perform(.register(command), call, from: call.origin) {
                     response.pointee.agent_id = arena.text(id)
                 }
             },
@@ -43,7 +43,8 @@ struct RegistryService: Sendable {
             },
             .unary("/\(Self.name)/Deregister", Self.deregisterRequest, Self.deregisterResponse) {
                 [context] call, request, _, _ throws(Status) in
-                _ = try context.perform(.deregister(try AgentID(wire: request.pointee.agent_id)), call)
+                let agent = try AgentID(wire: request.pointee.agent_id)
+                _ = try context.perform(.deregister(agent), call, from: call.origin)
             },
             .unary("/\(Self.name)/GetAgent", Self.getRequest, Self.getResponse) {
                 [context] call, request, response, arena throws(Status) in

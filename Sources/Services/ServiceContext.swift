@@ -25,15 +25,32 @@ extension ServerCall {
     }
 }
 
+extension ServerCall {
+    /// Where the call comes from, if it belongs to a trace; nil for the calls that don't, which it must cost nothing.
+    @inline(__always)
+    var tracedOrigin: Origin? { hasMetadata ? trace.map { Origin(peer: peer, trace: $0) } : nil }
+
+    /// Where the call comes from, in any case.
+    var origin: Origin { Origin(peer: peer, trace: hasMetadata ? trace : nil) }
+
+    private var trace: TraceContext? {
+        let fields = metadata.fields.filter { $0.key == "traceparent" }
+        // Of several none can be trusted.
+        return fields.count == 1 ? TraceContext(fields[0].value) : nil
+    }
+}
+
 typealias Reply = Coordination.Reply
 
 struct ServiceContext: Sendable {
     let coordinator: Coordinator
 
     /// Applies a command that is answered at once. The answer leaves when what it says is durable.
+    ///
+    /// - Parameter origin: more than the call's trace, for a command that few calls bring.
     @inline(__always)
-    func perform(_ command: Command, _ call: ServerCall) throws(Status) -> Reply {
-        let (outcome, revision) = coordinator.perform(command, at: call.moment)
+    func perform(_ command: Command, _ call: ServerCall, from origin: Origin? = nil) throws(Status) -> Reply {
+        let (outcome, revision) = coordinator.perform(command, at: call.moment, from: origin ?? call.tracedOrigin)
         hold(call, until: revision)
         return try reply(outcome)
     }
@@ -41,7 +58,7 @@ struct ServiceContext: Sendable {
     /// Applies a heartbeat. That an agent is known is durable for whoever can name it, so unless something was changed,
     /// or refused, there is nothing to wait for.
     func heartbeat(_ agent: AgentID, _ call: ServerCall) throws(Status) {
-        let (outcome, revision) = coordinator.perform(.heartbeat(agent), at: call.moment)
+        let (outcome, revision) = coordinator.perform(.heartbeat(agent), at: call.moment, from: call.tracedOrigin)
         if case .reply(.done) = outcome {} else { hold(call, until: revision) }
         _ = try reply(outcome)
     }
@@ -100,7 +117,8 @@ struct ServiceContext: Sendable {
                 preconditionFailure("a wait that ended in a wait")
             }
         }
-        let (outcome, revision) = coordinator.perform(command, at: call.moment) { outcome, revision in
+        let (outcome, revision) = coordinator.perform(command, at: call.moment, from: call.tracedOrigin) {
+            outcome, revision in
             handle.later { call in answer(call, outcome, revision) }
         }
         guard case .waiting(let waiter) = outcome else { return answer(call, outcome, revision) }

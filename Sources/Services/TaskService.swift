@@ -58,7 +58,8 @@ struct TaskService: Sendable {
                 [context] call, request, _, _ throws(Status) in
                 let finish = try Command.FinishTask(
                     request.pointee.task_id, request.pointee.agent_id, request.pointee.token)
-                _ = try context.perform(.failTask(finish, reason: String(wire: request.pointee.reason)), call)
+                let command = Command.failTask(finish, reason: String(wire: request.pointee.reason))
+                _ = try context.perform(command, call, from: call.origin)
             },
             .unary("/\(Self.name)/GetTask", Self.getRequest, Self.getResponse) {
                 [context] call, request, response, arena throws(Status) in

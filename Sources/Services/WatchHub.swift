@@ -76,9 +76,14 @@ package final class WatchHub: Sendable {
         let (first, last) = ServiceContext(coordinator: coordinator).read(call) { machine in
             let election = machine.election(group)
             let event = election.map { election in
-                Event(
-                    sequence: election.changedBy, topic: .leaderChanged, occurredAt: election.changedAt,
-                    payload: .election(election.state), agent: election.state.leader)
+                // The event itself, with its reason, if it is still kept.
+                let kept = try? machine.events(
+                    after: Sequence(election.changedBy.value - 1), matching: EventFilter(), limit: 1, scanning: 1
+                ).events.first
+                return kept
+                    ?? Event(
+                        sequence: election.changedBy, topic: .leaderChanged, occurredAt: election.changedAt,
+                        payload: .election(election.state), agent: election.state.leader)
             }
             return (event, machine.lastSequence)
         }

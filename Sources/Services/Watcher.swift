@@ -3,6 +3,9 @@
 import Coordination
 import RPC
 
+/// How a watcher's end for its slowness begins to be told.
+package let watcherFellBehind = "this watcher read too slowly"
+
 /// Confined to its feed's event loop.
 final class Watcher {
     enum Kind {
@@ -37,7 +40,7 @@ final class Watcher {
     func fellBehind(oldest: Sequence) -> Status {
         Status(
             .resourceExhausted,
-            "this watcher read too slowly: the last sequence that it was sent is \(lastSent.value), "
+            "\(watcherFellBehind): the last sequence that it was sent is \(lastSent.value), "
                 + "and the oldest event that is kept is \(oldest.value)")
     }
 }

@@ -86,3 +86,13 @@ def test_lines_are_cut_to_the_terminal(shell, client):
     client.agent("a-name-that-goes-on-and-on-for-ever-and-never-ends")
     shown = on_terminal(shell, "watch", "--after", 0, "--no-follow", columns=60, NO_COLOR="1")
     assert all(len(line) <= 60 for line in shown.splitlines()) and "…" in shown
+
+
+def test_an_event_tells_why_it_happened_and_on_whose_trace(shell):
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    agent = shell.run("agents", "register", "anna", environment={"TRACEPARENT": trace}).strip()
+    shell.run("agents", "deregister", agent, environment={"TRACEPARENT": "no trace"})
+    registered, died = [json.loads(line) for line in shell.run("watch", "--after", 0, "--no-follow", "--json").splitlines()]
+    assert (registered["reason"], registered["trace_parent"]) == (None, trace)
+    assert (died["reason"], died["trace_parent"]) == ("deregistered", None)
+    assert "(deregistered)" in shell.run("watch", "--after", 1, "--no-follow")

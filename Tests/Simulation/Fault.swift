@@ -55,7 +55,8 @@ package enum Fault: String, CaseIterable, Sendable {
     package var breaks: Set<Invariant> {
         switch self {
         case .skipLogSync, .acknowledgeBeforeSync, .dropBatchWithoutRoom, .ignoreFailedSync:
-            [.theAcknowledgedIsThere, .everyCrashIsRecoveredFrom]
+            // What was ended and is there again is what nobody asked for.
+            [.theAcknowledgedIsThere, .theUnaskedIsNot, .everyCrashIsRecoveredFrom]
         case .skipDatabaseSync, .skipDirectorySync, .recycleSegmentTooEarly, .ignoreChecksum:
             [.theAcknowledgedIsThere, .everyCrashIsRecoveredFrom]
         case .releaseNotRecorded, .requestNotRecorded, .retryMemoryForgotten: [.retriesMakeNothingTwice]
@@ -73,7 +74,8 @@ package enum Fault: String, CaseIterable, Sendable {
         case .finishedTaskPending: [.tasksFinishOnce, .noTaskIsLost]
         case .pendingTaskLost: [.noTaskIsLost]
         case .policyInvented: [.theAcknowledgedIsThere, .theUnaskedIsNot, .denyWins]
-        case .policyTurned, .allowOnConflict: [.denyWins]
+        case .policyTurned: [.theAcknowledgedIsThere, .denyWins]
+        case .allowOnConflict: [.denyWins]
         case .eventForgotten, .dropEvent, .duplicateEvent, .eventsBeforeDurable: [.eventsAreGapless]
         case .staleTokenAccepted: [.noSuccessForAStaleToken]
         case .loserIsToldItWon: [.oneHolderATask]

@@ -29,6 +29,11 @@ public struct ClientConfiguration: Sendable {
     /// How long ``AgentKeeperClient/close()`` waits for calls under way.
     public var closeGrace: Duration = .seconds(2)
 
+    /// The trace that all calls belong to, as W3C Trace Context has it in `traceparent`, such as
+    /// `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`. The daemon tells it again in the events that the calls
+    /// bring about (``Event/traceParent``) and in its log; what it can't read it ignores. Nil for none.
+    public var traceParent: String?
+
     /// The defaults.
     public init() {}
 }

@@ -19,6 +19,9 @@ final class ClientCore: Sendable {
     /// tasks by the hundred must not keep a heartbeat from being sent.
     private let patientRPC: Client
 
+    /// What all calls have in common.
+    private let callOptions: CallOptions
+
     private struct State {
         var isClosed = false
         /// Whatever has to be told when the client is closed, by identity.
@@ -31,6 +34,12 @@ final class ClientCore: Sendable {
         self.daemon = daemon
         self.address = address
         self.configuration = configuration
+        var callOptions = CallOptions()
+        // Anything else than visible ASCII is no header's value, and none that a daemon would read.
+        if let trace = configuration.traceParent, trace.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) {
+            callOptions.metadata.add("traceparent", trace)
+        }
+        self.callOptions = callOptions
         var options = ClientOptions()
         options.backoff.initialNanoseconds = configuration.initialBackoff.nanoseconds
         options.backoff.maxNanoseconds = configuration.maxBackoff.nanoseconds
@@ -83,7 +92,7 @@ final class ClientCore: Sendable {
         var pause = Duration.milliseconds(20)
         while true {
             let sentAt = ContinuousClock.now
-            var options = CallOptions()
+            var options = callOptions
             options.timeout = deadline - sentAt
             options.waitsForReady = configuration.waitsForReady
             let request = call.request.bytes { message, arena in fill(message, arena, deadline - sentAt) }
@@ -117,7 +126,7 @@ final class ClientCore: Sendable {
         _ call: RemoteCall<Request, Response>, waitsForReady: Bool,
         _ fill: (UnsafeMutablePointer<Request>, Arena) -> Void
     ) -> ClientCallHandle {
-        var options = CallOptions()
+        var options = callOptions
         options.waitsForReady = waitsForReady
         return patientRPC.serverStreaming(call.path, call.request.bytes(fill), options)
     }

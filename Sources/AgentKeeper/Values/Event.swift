@@ -28,13 +28,24 @@ public struct Event: Hashable, Sendable, Codable {
     public var occurredAt: Timestamp
     /// What it happened to.
     public var payload: Payload
+    /// Why, where the topic alone doesn't say it. Of `agent.died`: `silence`, `deregistered`, `forced`. Of
+    /// `lease.expired` and `task.requeued`: `ran_out`, `holder_died`, `not_delivered`, `forced`. Of `leader.changed`:
+    /// `campaigned`, `resigned`, `leader_died`. Of `policy.deleted`: `forced`. By force is what an operator did.
+    public var reason: String?
+    /// The W3C `traceparent` that came with the call which the event answers.
+    public var traceParent: String?
 
     /// An event as it is told in tests of one's own code.
-    public init(topic: String, sequence: UInt64, occurredAt: Timestamp, payload: Payload) {
+    public init(
+        topic: String, sequence: UInt64, occurredAt: Timestamp, payload: Payload, reason: String? = nil,
+        traceParent: String? = nil
+    ) {
         self.topic = topic
         self.sequence = sequence
         self.occurredAt = occurredAt
         self.payload = payload
+        self.reason = reason
+        self.traceParent = traceParent
     }
 }
 

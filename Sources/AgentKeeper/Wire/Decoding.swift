@@ -135,7 +135,13 @@ extension Event {
     init(wire event: Wire.Event) {
         self.init(
             topic: String(wire: event.topic), sequence: event.sequence_number,
-            occurredAt: Timestamp(wire: event.occurred_at), payload: Self.payload(event.payload?.pointee))
+            occurredAt: Timestamp(wire: event.occurred_at), payload: Self.payload(event.payload?.pointee),
+            reason: Self.optional(event.reason), traceParent: Self.optional(event.trace_parent))
+    }
+
+    private static func optional(_ text: UnsafePointer<CChar>?) -> String? {
+        guard let text, text.pointee != 0 else { return nil }
+        return String(wire: text)
     }
 
     private static func payload(_ any: Google__Protobuf__Any?) -> Payload {

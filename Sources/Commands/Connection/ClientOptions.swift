@@ -44,6 +44,8 @@ struct ClientOptions: ParsableArguments {
     func connect(waits: Bool = false) async throws -> AgentKeeperClient {
         var configuration = ClientConfiguration()
         configuration.waitsForReady = waits
+        // Where whoever runs commands of a trace puts it, by convention.
+        configuration.traceParent = environment("TRACEPARENT")
         if let deadline { configuration.callTimeout = deadline.duration }
         let target = try target()
         do throws(AgentKeeperError) {

@@ -127,7 +127,8 @@ extension Event {
             }
         return .object([
             ("sequence_number", .number(sequence)), ("occurred_at", .string(occurredAt.description)),
-            ("topic", .string(topic)), (name, value),
+            ("topic", .string(topic)), ("reason", .optional(reason)), ("trace_parent", .optional(traceParent)),
+            (name, value),
         ])
     }
 }

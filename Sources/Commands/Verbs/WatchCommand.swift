@@ -94,7 +94,7 @@ extension Event {
         let number = String(sequence)
         let topic = topic.padding(to: 17)
         let start = "\(time)  \(number.count < 6 ? String(repeating: " ", count: 6 - number.count) + number : number)  "
-        var what = printable(words)
+        var what = printable(words + (reason.map { "  (\($0))" } ?? ""))
         if let width = terminal.width { what = what.cut(to: max(10, width - start.columns - topic.columns - 2)) }
         return terminal.paint(start, .faint) + terminal.paint(topic, colour) + "  " + what
     }

@@ -2808,7 +2808,7 @@ const ProtobufCMessageDescriptor agentkeeper__v1__election_state__descriptor =
   (ProtobufCMessageInit) agentkeeper__v1__election_state__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor agentkeeper__v1__event__field_descriptors[4] =
+static const ProtobufCFieldDescriptor agentkeeper__v1__event__field_descriptors[6] =
 {
   {
     "topic",
@@ -2858,17 +2858,43 @@ static const ProtobufCFieldDescriptor agentkeeper__v1__event__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "reason",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Agentkeeper__V1__Event, reason),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "trace_parent",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Agentkeeper__V1__Event, trace_parent),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned agentkeeper__v1__event__field_indices_by_name[] = {
   3,   /* field[3] = occurred_at */
   1,   /* field[1] = payload */
+  4,   /* field[4] = reason */
   2,   /* field[2] = sequence_number */
   0,   /* field[0] = topic */
+  5,   /* field[5] = trace_parent */
 };
 static const ProtobufCIntRange agentkeeper__v1__event__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor agentkeeper__v1__event__descriptor =
 {
@@ -2878,7 +2904,7 @@ const ProtobufCMessageDescriptor agentkeeper__v1__event__descriptor =
   "Agentkeeper__V1__Event",
   "agentkeeper.v1",
   sizeof(Agentkeeper__V1__Event),
-  4,
+  6,
   agentkeeper__v1__event__field_descriptors,
   agentkeeper__v1__event__field_indices_by_name,
   1,  agentkeeper__v1__event__number_ranges,

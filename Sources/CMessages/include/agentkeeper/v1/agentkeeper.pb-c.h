@@ -196,10 +196,12 @@ struct  Agentkeeper__V1__Event
   Google__Protobuf__Any *payload;
   uint64_t sequence_number;
   Google__Protobuf__Timestamp *occurred_at;
+  char *reason;
+  char *trace_parent;
 };
 #define AGENTKEEPER__V1__EVENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&agentkeeper__v1__event__descriptor) \
-    , (char *)protobuf_c_empty_string, NULL, 0, NULL }
+    , (char *)protobuf_c_empty_string, NULL, 0, NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 struct  Agentkeeper__V1__Policy
