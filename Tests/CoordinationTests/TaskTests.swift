@@ -23,7 +23,8 @@ import Testing
         #expect(scene.read { $0.task("u")?.id } == nil)
     }
 
-    @Test func `The age of the queue is that of its oldest task, whatever tools it requires, and however it came back`() {
+    @Test func `The age of the queue is that of its oldest task, whatever tools it requires, and however it came back`()
+    {
         let scene = Scene()
         func age() -> Int64? { scene.read { $0.counts.oldestPendingAge }.map { $0.nanoseconds / 1_000_000_000 } }
         scene.register(a, ttl: 3_600)

@@ -138,6 +138,9 @@ def test_the_last_stage_runs_read_only_as_its_user_with_nothing_but_its_packages
         if not (root / "lib64" / loader.name).exists():
             shutil.copy(loader, root / "lib64" / loader.name)
         shutil.copy(BINARY, root / "usr/local/bin/agentkeeper")
+        (build,) = [rest for word, rest in instructions() if word == "RUN" and "make build" in rest]
+        assert build.split(" && ") == ["make build", "strip .build/release/agentkeeper"]
+        subprocess.run(["strip", root / "usr/local/bin/agentkeeper"], check=True)
         environment = dict(re.findall(r"(AGENTKEEPER_\w+)=(\S+)", value_of("ENV")))
         assert len(environment) == 3
         health = json.loads(value_of("HEALTHCHECK").split("CMD", 1)[1])

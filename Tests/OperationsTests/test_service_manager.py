@@ -67,15 +67,15 @@ def test_it_tells_nothing_of_a_watchdog_that_nobody_keeps_or_that_another_proces
         assert manager.stop() == 0
 
 
-def test_a_watchdog_is_fed_at_half_its_time():
-    manager = Manager(*ANYWHERE, watchdog=2)
+def test_a_watchdog_is_fed_at_half_its_time_and_not_more_often():
+    begun = time.monotonic()
+    manager = Manager(*ANYWHERE, watchdog=1)
     manager.hear_until("READY")
-    times = []
     for _ in range(4):
         assert manager.hear() == {"WATCHDOG": "1"}
-        times.append(time.monotonic())
-    # Once a second. Two may come close together on a busy machine, three may not come within one.
-    assert times[3] - times[0] > 1
+    # The fourth comes after four halves of a second, however late this machine lets anybody hear of them. That it is
+    # often enough is proven by a real systemd, in test_systemd.py.
+    assert time.monotonic() - begun >= 2
     assert manager.stop() == 0
 
 
