@@ -58,24 +58,27 @@ let package = Package(
             name: "Services",
             dependencies: ["RPC", "Coordination", "CMessages", "CProtobufC", "CSodium", nioCore],
             swiftSettings: strict),
+        // What dashboard/ holds, as bytes: the page is a part of the program.
+        .target(name: "CDashboard"),
+        .target(name: "JSON", swiftSettings: strict),
         .target(
             name: "Admin",
-            dependencies: ["Coordination", nioCore, nioPosix, nioHTTP1],
+            dependencies: ["Coordination", "CDashboard", "JSON", nioCore, nioPosix, nioHTTP1],
             swiftSettings: strict),
         // The command line as a client: what Swift can't do with processes in C, the rest on the SDK.
         .target(name: "CProcess"),
         .target(
             name: "Commands",
             dependencies: [
-                "AgentKeeper", "CProcess", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "AgentKeeper", "CProcess", "JSON", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
         .executableTarget(
             name: "Daemon",
             dependencies: [
-                "Commands", "CProcess", "Services", "Admin", "RPC", "HTTP2", "Journal", "Coordination", "CLinux",
-                "CSodium", nioCore,
-                nioPosix, logging,
+                "Commands", "CProcess", "Services", "Admin", "RPC", "HTTP2", "Journal", "Coordination", "JSON",
+                "CLinux",
+                "CSodium", nioCore, nioPosix, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -103,7 +106,8 @@ let package = Package(
             dependencies: ["RPC", "HTTP2", "CMessages", "CProtobufC", nioCore, nioEmbedded, nioPosix],
             exclude: ["Support"], swiftSettings: strict),
         .testTarget(
-            name: "AdminTests", dependencies: ["Admin", "Coordination", nioCore, nioPosix], swiftSettings: strict),
+            name: "AdminTests", dependencies: ["Admin", "CDashboard", "Coordination", nioCore, nioPosix],
+            swiftSettings: strict),
         .testTarget(
             name: "AgentKeeperTests", dependencies: ["AgentKeeper", "AgentKeeperProbe", nioCore, nioPosix],
             exclude: ["Support"], swiftSettings: strict),

@@ -11,13 +11,18 @@ package struct AdminLimits: Sendable {
     /// Connections beyond those that are being told so at once; still more are closed without a word.
     package var maxRefusals = 64
 
+    /// Streams of server-sent events at once. A page holds one or two, and each costs up to two looks a second.
+    package var maxStreams = 64
+
     /// A request's line and fields, in bytes. Browsers with cookies of other ports of the same host
     /// send a few thousand.
     package var maxHeadBytes = 16_384
     package var maxHeadFields = 100
-    /// The body of a request, in bytes. None is wanted: a small one is read and forgotten, so that the
-    /// connection can go on.
+    /// The body of a request, in bytes. Only an action has one that is wanted: another small one is read and
+    /// forgotten, so that the connection can go on.
     package var maxBodyBytes = 65_536
+    /// The body of an action, in bytes: a name has at most 1 024, six times as many when all are escaped.
+    package var maxActionBytes = 8_192
 
     /// Complete requests that wait behind the one being answered. Nothing is read while one is being
     /// answered, so no more can come than one read brought.
@@ -36,8 +41,9 @@ package struct AdminLimits: Sendable {
     /// How long to wait for the peer's end after ours. To close at once on unread bytes would make
     /// the system send a reset, which can overtake and destroy the answer (RFC 9112, section 9.6).
     package var lingerTimeout = TimeAmount.seconds(2)
-    /// Reads whose bytes are thrown away meanwhile; a peer that sends on and on would cost a core.
-    package var maxLingeringReads = 64
+    /// Reads whose bytes are thrown away meanwhile, and while a stream is sent; a peer that sends on and on would cost a
+    /// core.
+    package var maxUselessReads = 64
     /// How long a graceful end waits for answers that are under way.
     package var drainTimeout = TimeAmount.seconds(1)
 

@@ -1,7 +1,8 @@
-// The second listener: HTTP/1.1 for people and their tools. Health, readiness, metrics and a page.
+// The second listener: HTTP/1.1 for people and their tools. Health, readiness, metrics, the page, and what the page shows
+// as JSON and as streams of events.
 //
 // It stands apart from the calls: another port, other limits, and nothing that it does can hold one up.
-// The event loops are shared, since parsing a scrape costs microseconds; the metrics are written
+// The event loops are shared, since parsing a request costs microseconds; metrics and JSON are written
 // elsewhere.
 
 import NIOCore
@@ -12,11 +13,14 @@ package final class AdminServer: Sendable {
     private let limits: AdminLimits
     private let group: any EventLoopGroup
     private let site: Site
+    private let sources: AdminSources
+    private let recent: Recent
 
     private struct State {
         var listener: (any Channel)?
         var connections: [ObjectIdentifier: any Channel] = [:]
         var isStopping = false
+        var sampler: RepeatedTask?
     }
 
     private let state = Mutex(State())
@@ -24,17 +28,12 @@ package final class AdminServer: Sendable {
     /// Thrown out of a new channel's initializer, it closes the channel.
     private struct Unwelcome: Error {}
 
-    /// - Parameters:
-    ///   - sources: what `/metrics` shows, in this order.
-    ///   - isReady: what `/readyz` tells; asked on an event loop.
-    ///   - page: the HTML at `/`. It may use `/style.css`, and nothing from elsewhere.
-    package init(
-        limits: AdminLimits = AdminLimits(), group: any EventLoopGroup, sources: [MetricsSource],
-        isReady: @escaping @Sendable () -> Bool, page: String
-    ) {
+    package init(limits: AdminLimits = AdminLimits(), group: any EventLoopGroup, sources: AdminSources) {
         self.limits = limits
         self.group = group
-        site = Site(page: page, isReady: isReady, renderer: MetricsRenderer(sources: sources))
+        self.sources = sources
+        recent = Recent()
+        site = Site(sources: sources, recent: recent, limits: limits)
     }
 
     /// Opens the port. Requests are served from now on.
@@ -69,7 +68,19 @@ package final class AdminServer: Sendable {
                 channel.eventLoop.makeCompletedFuture { try accept(channel) }
             }
         let channel = try await bind(bootstrap).get()
-        state.withLock { $0.listener = channel }
+        let sampler = group.next().scheduleRepeatedTask(
+            initialDelay: .zero, delay: .milliseconds(Recent.intervalMilliseconds)
+        ) { [sources, recent] _ in
+            let now = sources.now()
+            let (counts, last, clock) = sources.coordinator.read(at: now) {
+                ($0.counts, $0.lastSequence, $0.lastInstant)
+            }.result
+            recent.take(sources.load(), counts, last: last, at: clock)
+        }
+        state.withLock { state in
+            state.listener = channel
+            state.sampler = sampler
+        }
         return channel.localAddress!
     }
 
@@ -90,10 +101,11 @@ package final class AdminServer: Sendable {
     /// finished within `AdminLimits.drainTimeout`. Returns when every connection is closed. The event
     /// loops must outlive it.
     package func stop() async {
-        let (listener, connections) = state.withLock { state in
+        let (listener, connections, sampler) = state.withLock { state in
             state.isStopping = true
-            return (state.listener, Array(state.connections.values))
+            return (state.listener, Array(state.connections.values), state.sampler)
         }
+        sampler?.cancel()
         let loop = group.any()
         var ends = connections.map(\.closeFuture)
         if let listener {
@@ -108,5 +120,13 @@ package final class AdminServer: Sendable {
             EventLoopFuture.andAllComplete(ends, on: loop).whenComplete { _ in continuation.resume() }
         }
         patience.cancel()
+    }
+}
+
+extension SocketAddress {
+    /// Whether only this machine can reach it.
+    package var isLoopback: Bool {
+        guard let ip = ipAddress else { return true }
+        return ip.hasPrefix("127.") || ip == "::1" || ip.hasPrefix("::ffff:127.")
     }
 }

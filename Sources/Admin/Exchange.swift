@@ -15,12 +15,14 @@ struct Exchange {
         case arriving
         /// A request is whole, or hopeless; its answer is being made or sent.
         case answering
+        /// An answer is being sent that ends only with the connection.
+        case streaming
         /// The last answer is out and our side is closed; the peer's end is awaited.
         case lingering
         case closed
     }
 
-    enum Action: Equatable {
+    enum Action {
         case none
         case answer(Request)
         /// Close our side, so that the peer sees the end after the last answer.
@@ -41,7 +43,7 @@ struct Exchange {
     private var takesRequests = true
     private var inputEnded = false
     private var sawEndInRead = false
-    private var lingeringReads = 0
+    private var uselessReads = 0
 
     init(limits: AdminLimits) {
         self.limits = limits
@@ -64,10 +66,15 @@ struct Exchange {
         return .none
     }
 
-    mutating func bodyArrived(bytes: Int) -> Action {
-        guard let (request, before) = incoming else { return .none }
-        incoming = (request, before + bytes)
-        return before + bytes > limits.maxBodyBytes ? refuse(.bodyTooLarge) : .none
+    mutating func bodyArrived(_ bytes: ByteBuffer) -> Action {
+        guard let before = incoming?.bodyBytes else { return .none }
+        let now = before + bytes.readableBytes
+        incoming?.bodyBytes = now
+        if case .action = incoming?.request.route {
+            if now > limits.maxActionBytes { return refuse(.bodyTooLarge) }
+            incoming?.request.body.writeImmutableBuffer(bytes)
+        }
+        return now > limits.maxBodyBytes ? refuse(.bodyTooLarge) : .none
     }
 
     mutating func endArrived() -> Action {
@@ -80,8 +87,8 @@ struct Exchange {
     mutating func readCompleted() -> Action {
         if phase == .idle, !sawEndInRead { enter(.arriving) }
         sawEndInRead = false
-        if phase == .lingering { lingeringReads += 1 }
-        return lingeringReads > limits.maxLingeringReads ? close() : .none
+        if phase == .lingering || phase == .streaming { uselessReads += 1 }
+        return uselessReads > limits.maxUselessReads ? close() : .none
     }
 
     /// The peer will send nothing more, and may still read.
@@ -94,11 +101,20 @@ struct Exchange {
 
     // MARK: What else happens
 
+    /// The answer is one that goes on. What the peer sends from now on is dropped.
+    mutating func streamBegan() {
+        takesRequests = false
+        waiting.removeAll()
+        enter(.streaming)
+    }
+
     /// Answers with a problem, after what is owed already, and ends.
     mutating func refuse(_ problem: Problem) -> Action {
         guard takesRequests else { return .none }
-        let wantsBody = incoming?.request.wantsBody ?? true
-        return take(Request(route: .problem(problem), wantsBody: wantsBody, keepsAlive: false))
+        var request = incoming?.request ?? Request(route: .problem(problem))
+        request.route = .problem(problem)
+        request.keepsAlive = false
+        return take(request)
     }
 
     /// The answer is in the socket.
@@ -126,7 +142,7 @@ struct Exchange {
     mutating func drain() -> Action {
         takesRequests = false
         incoming = nil
-        return phase == .idle || phase == .arriving ? close() : .none
+        return phase == .idle || phase == .arriving || phase == .streaming ? close() : .none
     }
 
     /// How long the phase may last.
@@ -136,7 +152,8 @@ struct Exchange {
         case .arriving: limits.requestTimeout
         case .answering: limits.answerTimeout
         case .lingering: limits.lingerTimeout
-        case .closed: nil
+        // Each piece has its time.
+        case .streaming, .closed: nil
         }
     }
 

@@ -17,6 +17,8 @@ final class HTTPConnection: ChannelDuplexHandler {
     private var context: ChannelHandlerContext!
     private var readWanted = false
     private var timer: Scheduled<Void>?
+    /// Set while an answer goes on.
+    private var stream: Task<Void, Never>?
     /// The step of the exchange that the timer belongs to.
     private var timedStep = -1
 
@@ -47,14 +49,17 @@ final class HTTPConnection: ChannelDuplexHandler {
         self.context = context
     }
 
+    /// Whether the client came to an address that only this machine has.
+    private var isLocal: Bool { context.localAddress?.isLoopback ?? true }
+
     func channelActive(context: ChannelHandlerContext) {
         perform(refusal.map { exchange.refuse($0) } ?? .none)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head(let head): perform(exchange.headArrived(Request(head, limits: limits)))
-        case .body(let bytes): perform(exchange.bodyArrived(bytes: bytes.readableBytes))
+        case .head(let head): perform(exchange.headArrived(Request(head, isLocal: isLocal, limits: limits)))
+        case .body(let bytes): perform(exchange.bodyArrived(bytes))
         case .end: perform(exchange.endArrived())
         }
     }
@@ -90,6 +95,7 @@ final class HTTPConnection: ChannelDuplexHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        stream?.cancel()
         timer?.cancel()
     }
 
@@ -111,10 +117,14 @@ final class HTTPConnection: ChannelDuplexHandler {
     }
 
     private func answer(_ request: Request) {
-        site.answer(request.route, on: context.eventLoop).assumeIsolated().whenComplete { [self] result in
-            guard context.channel.isActive else { return }
+        site.respond(to: request, on: context.eventLoop).assumeIsolated().whenComplete { [self] result in
+            guard context.channel.isActive else {
+                if case .success(.stream(let source)) = result { source.end() }
+                return
+            }
             switch result {
-            case .success(let answer): write(answer, withBody: request.wantsBody)
+            case .success(.answer(let answer)): write(answer, withBody: request.wantsBody)
+            case .success(.stream(let source)): begin(source)
             // Only a loop that is shutting down makes no answer.
             case .failure: context.close(promise: nil)
             }
@@ -124,9 +134,30 @@ final class HTTPConnection: ChannelDuplexHandler {
     private func write(_ answer: Answer, withBody: Bool) {
         let sent = context.eventLoop.makePromise(of: Void.self)
         sent.futureResult.assumeIsolated().whenSuccess { [self] in perform(exchange.answered()) }
-        context.write(wrapOutboundOut(.head(answer.head(isLast: exchange.isLastAnswer))), promise: nil)
+        let head = HTTPResponseHead(answer, isLast: exchange.isLastAnswer)
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
         if withBody { context.write(wrapOutboundOut(.body(.byteBuffer(answer.body))), promise: nil) }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: sent)
+    }
+
+    /// Sends piece after piece, each when the one before is in the socket, until the source ends or the client goes. A
+    /// piece that isn't taken in time is the last.
+    private func begin(_ source: any PieceSource) {
+        exchange.streamBegan()
+        perform(.none)
+        context.writeAndFlush(wrapOutboundOut(.head(.stream())), promise: nil)
+        let (channel, timeout) = (context.channel, limits.answerTimeout)
+        stream = Task {
+            var source = source
+            defer { source.end() }
+            while let piece = await source.next(), !Task.isCancelled {
+                let patience = channel.eventLoop.scheduleTask(in: timeout) { channel.close(promise: nil) }
+                defer { patience.cancel() }
+                let part = HTTPServerResponsePart.body(.byteBuffer(piece))
+                guard (try? await channel.writeAndFlush(part).get()) != nil else { return }
+            }
+            channel.close(promise: nil)
+        }
     }
 
     private func restartTimer() {

@@ -1,87 +1,93 @@
-// What a request asks for, told from its head alone: the way from a target to a route, and everything
-// that can be wrong with it.
+// What a request asks for, told from its head: the way from a target to a route, who may take it, and everything that
+// can be wrong with it.
 
 import NIOCore
 import NIOHTTP1
 
-struct Request: Equatable {
+struct Request {
     var route: Route
     /// False for HEAD.
-    var wantsBody: Bool
-    var keepsAlive: Bool
+    var wantsBody = true
+    var keepsAlive = true
+    /// Whether an answer for programs is due: errors as JSON too.
+    var isForPrograms = false
+    /// What the client has already (If-None-Match).
+    var knownTag: String?
+    /// Of an action.
+    var body = ByteBuffer()
 }
 
-enum Route: Equatable {
-    case page
-    case style
+enum Route {
+    /// A file of dashboard/, by name.
+    case asset(String)
     case health
     case readiness
     case metrics
+    case resource(Resource)
+    case live([LiveQuestion])
+    case events(EventStart)
+    case session
+    case action(Action, ActionCredentials)
     case problem(Problem)
 
-    private static let paths: [String: Route] = [
-        "/": .page, "/style.css": .style, "/healthz": .health, "/readyz": .readiness, "/metrics": .metrics,
-    ]
+    /// The page's views: each has an address of its own, and the page finds out which it is.
+    private static let views: Set<String> = ["", "agents", "leases", "elections", "tasks", "policies", "log"]
 
-    /// - Parameter target: of the request line, in origin or absolute form (RFC 9112, section 3.2).
-    init(method: HTTPMethod, target: String) {
-        var path = target.prefix { $0 != "?" && $0 != "#" }
-        if path.lowercased().hasPrefix("http://") {
-            let authority = path.dropFirst("http://".count)
-            path = authority.firstIndex(of: "/").map { authority[$0...] } ?? "/"
+    fileprivate init(_ head: HTTPRequestHead, _ target: Target) throws(Problem) {
+        let isReading = head.method == .GET || head.method == .HEAD
+        let first = target.segments.first ?? ""
+        switch (first, target.segments.count) {
+        case ("healthz", 1): self = .health
+        case ("readyz", 1): self = .readiness
+        case ("metrics", 1): self = .metrics
+        case ("events", 1):
+            self = .events(try EventStart(target.parameters, lastID: head.headers.first(name: "last-event-id")))
+        case ("dashboard", 2): self = .asset(target.segments[1])
+        case ("api", 2...) where target.segments[1] == "v1":
+            let rest = Array(target.segments.dropFirst(2))
+            if rest.count == 2, rest[0] == "actions" {
+                guard let action = Action(rawValue: rest[1]) else { throw .unknownAddress }
+                guard head.method == .POST else { throw .onlyPost }
+                self = .action(action, ActionCredentials(head.headers))
+                return
+            }
+            switch rest {
+            case ["live"]: self = .live(try LiveQuestion.all(target.parameters))
+            case ["session"]: self = .session
+            default: self = .resource(try Resource(segments: rest, parameters: target.parameters))
+            }
+        case (_, ...2) where Self.views.contains(first): self = .asset("index.html")
+        default: throw .notFound
         }
-        guard let route = Self.paths[String(path)] else {
-            self = .problem(.notFound)
-            return
-        }
-        self = method == .GET || method == .HEAD ? route : .problem(.methodNotAllowed)
-    }
-}
-
-/// An answer that says what was wrong.
-struct Problem: Equatable {
-    var status: HTTPResponseStatus
-    var text: String
-
-    static let badRequest = Problem(status: .badRequest, text: "This is not HTTP/1.1 as RFC 9112 has it.")
-    static let oneHost = Problem(status: .badRequest, text: "An HTTP/1.1 request has exactly one Host field.")
-    static let notFound = Problem(
-        status: .notFound, text: "Nothing is here. Try /healthz, /readyz, /metrics, or the page at /.")
-    static let methodNotAllowed = Problem(status: .methodNotAllowed, text: "Only GET and HEAD are served here.")
-    static let requestTimeout = Problem(status: .requestTimeout, text: "The request took too long to arrive.")
-    static let bodyTooLarge = Problem(status: .payloadTooLarge, text: "No request body is wanted here.")
-    static let expectationFailed = Problem(status: .expectationFailed, text: "No request body is wanted here.")
-    static let headTooLarge = Problem(
-        status: .requestHeaderFieldsTooLarge, text: "The request line and its header fields are too large.")
-    static let tooManyConnections = Problem(
-        status: .serviceUnavailable, text: "Too many connections are open to this port.")
-    static let otherVersion = Problem(
-        status: .httpVersionNotSupported, text: "This port speaks HTTP/1.1. gRPC is served at the other port.")
-
-    /// What the parser found.
-    init(_ error: HTTPParserError) {
-        switch error {
-        case .headerOverflow: self = .headTooLarge
-        // The parser pauses at HTTP/2's preface.
-        case .invalidVersion, .paused: self = .otherVersion
-        default: self = .badRequest
-        }
+        guard isReading else { throw .methodNotAllowed }
     }
 
-    private init(status: HTTPResponseStatus, text: String) {
-        self.status = status
-        self.text = text
+    /// Whether it tells what only this machine's users should know.
+    fileprivate var isGuarded: Bool {
+        switch self {
+        case .health, .readiness, .metrics, .problem: false
+        default: true
+        }
     }
 }
 
 extension Request {
-    init(_ head: HTTPRequestHead, limits: AdminLimits) {
+    /// - Parameter isLocal: whether the connection came to an address of this machine alone.
+    init(_ head: HTTPRequestHead, isLocal: Bool, limits: AdminLimits) {
         let fields = head.headers
+        do throws(Problem) {
+            let target = try Target(head.uri)
+            isForPrograms = target.segments.first == "api" || target.segments == ["events"]
+            route = try Route(head, target)
+            if route.isGuarded, isLocal { try Self.checkHost(fields["host"]) }
+        } catch {
+            route = .problem(error)
+        }
         wantsBody = head.method != .HEAD
+        knownTag = fields.first(name: "if-none-match")
         // An upgrade that is not granted is ignored (RFC 9110, section 7.8), but the parser reads no
         // further after one, nor after CONNECT.
         keepsAlive = head.isKeepAlive && !fields.contains(name: "upgrade") && head.method != .CONNECT
-        route = Route(method: head.method, target: head.uri)
         if let problem = Self.problem(head, limits) {
             route = .problem(problem)
             keepsAlive = false
@@ -100,5 +106,24 @@ extension Request {
         // The client holds its body back until it is asked for it; it never is.
         if head.headers.contains(name: "expect") { return .expectationFailed }
         return nil
+    }
+
+    /// A page of another site can point its own host name at this machine, and its scripts then read whatever answers
+    /// to that name (DNS rebinding). So what listens for this machine answers to this machine's names alone.
+    private static func checkHost(_ values: [String]) throws(Problem) {
+        guard let host = values.first else { return }
+        guard isNameOfThisMachine(host) else {
+            throw Problem(
+                status: .misdirectedRequest,
+                text: "This port answers to localhost and to addresses, and not to the host name \(quoted(host)). "
+                    + "A proxy before it should send Host: localhost.")
+        }
+    }
+
+    private static func isNameOfThisMachine(_ host: String) -> Bool {
+        if host.hasPrefix("[") { return true }
+        let name = host.prefix { $0 != ":" }.lowercased()
+        if name == "localhost" || name.hasSuffix(".localhost") { return true }
+        return (try? SocketAddress(ipAddress: name, port: 0)) != nil
     }
 }

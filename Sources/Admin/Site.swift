@@ -1,43 +1,149 @@
 // What is served: the answer to each route, and the fields that every answer carries.
 
 import Glibc
+import JSON
 import NIOCore
 import NIOHTTP1
+import Synchronization
 
 /// An answer, but for what depends on the connection.
 struct Answer: Sendable {
     var status = HTTPResponseStatus.ok
     var contentType = "text/plain; charset=utf-8"
     var body: ByteBuffer
+    var tag: String?
+
+    static func json(_ text: String, status: HTTPResponseStatus = .ok) -> Answer {
+        Answer(status: status, contentType: "application/json", body: ByteBuffer(string: text + "\n"))
+    }
+}
+
+/// What becomes of a request.
+enum Response: Sendable {
+    case answer(Answer)
+    /// An answer that goes on until the client goes away.
+    case stream(any PieceSource)
 }
 
 struct Site: Sendable {
-    let page: String
-    let isReady: @Sendable () -> Bool
-    let renderer: MetricsRenderer
+    private let sources: AdminSources
+    private let renderer: MetricsRenderer
+    private let reader: StateReader
+    private let streams: StreamCount
 
-    func answer(_ route: Route, on loop: any EventLoop) -> EventLoopFuture<Answer> {
-        let answer: Answer
-        switch route {
-        case .page:
-            answer = Answer(contentType: "text/html; charset=utf-8", body: ByteBuffer(string: page))
-        case .style:
-            answer = Answer(contentType: "text/css; charset=utf-8", body: ByteBuffer(string: homePageStyle))
-        case .health:
-            answer = Answer(body: ByteBuffer(string: "ok"))
-        case .readiness where isReady():
-            answer = Answer(body: ByteBuffer(string: "ready"))
-        case .readiness:
-            answer = Answer(status: .serviceUnavailable, body: ByteBuffer(string: "not ready"))
+    init(sources: AdminSources, recent: Recent, limits: AdminLimits) {
+        self.sources = sources
+        renderer = MetricsRenderer(sources: sources.metrics)
+        reader = StateReader(sources: sources, recent: recent)
+        streams = StreamCount(most: limits.maxStreams)
+    }
+
+    func respond(to request: Request, on loop: any EventLoop) -> EventLoopFuture<Response> {
+        switch request.route {
         case .metrics:
             return loop.makeFutureWithTask { [renderer] in
-                Answer(contentType: "text/plain; version=0.0.4; charset=utf-8", body: await renderer.render())
+                let text = await renderer.render()
+                return .answer(Answer(contentType: "text/plain; version=0.0.4; charset=utf-8", body: text))
             }
-        case .problem(let problem):
-            answer = Answer(status: problem.status, body: ByteBuffer(string: problem.text + "\n"))
+        case .resource(let resource):
+            return loop.makeFutureWithTask { [reader] in
+                let reading = await reader.read(resource)
+                return .answer(.json(reading.text, status: reading.status))
+            }
+        case .action(let action, let credentials):
+            return loop.makeFutureWithTask { [sources, reader] in
+                do throws(Problem) {
+                    try credentials.check(token: sources.actionToken)
+                    return .answer(.json(try await reader.perform(action, request.body).text))
+                } catch {
+                    return .answer(.json(error.json.line, status: error.status))
+                }
+            }
+        default:
+            return loop.makeSucceededFuture(respond(to: request))
         }
-        return loop.makeSucceededFuture(answer)
     }
+
+    /// What needs no look at the core.
+    private func respond(to request: Request) -> Response {
+        switch request.route {
+        case .asset(let name):
+            guard let asset = Asset.all[name] else { return problem(.notFound, request) }
+            if request.knownTag == asset.tag {
+                return .answer(Answer(status: .notModified, body: ByteBuffer(), tag: asset.tag))
+            }
+            return .answer(Answer(contentType: asset.type, body: asset.body, tag: asset.tag))
+        case .health: return .answer(Answer(body: ByteBuffer(string: "ok")))
+        case .readiness:
+            return .answer(
+                sources.isReady()
+                    ? Answer(body: ByteBuffer(string: "ready"))
+                    : Answer(status: .serviceUnavailable, body: ByteBuffer(string: "not ready")))
+        case .session:
+            let session = JSON.object([
+                ("actions", .bool(sources.actionToken != nil)), ("token", .optional(sources.actionToken)),
+            ])
+            return .answer(.json(session.line))
+        case .live(let questions):
+            return stream(request) { LiveStream(reader: reader, questions: questions) }
+        case .events(let start):
+            return stream(request) { EventStream(reader: reader, start: start) }
+        case .problem(let found): return problem(found, request)
+        case .metrics, .resource, .action: preconditionFailure("answered elsewhere")
+        }
+    }
+
+    private func problem(_ problem: Problem, _ request: Request) -> Response {
+        guard !request.isForPrograms else { return .answer(.json(problem.json.line, status: problem.status)) }
+        return .answer(Answer(status: problem.status, body: ByteBuffer(string: problem.text + "\n")))
+    }
+
+    private func stream(_ request: Request, _ source: () -> any PieceSource) -> Response {
+        guard request.wantsBody else { return .answer(Answer(contentType: "text/event-stream", body: ByteBuffer())) }
+        guard let place = streams.enter() else {
+            return problem(
+                Problem(
+                    status: .serviceUnavailable,
+                    text: "\(streams.most) streams are open at this port, the most that may be."),
+                request)
+        }
+        return .stream(CountedSource(source: source(), place: place))
+    }
+}
+
+/// Streams that are open, so that no more than so many are.
+private final class StreamCount: Sendable {
+    let most: Int
+    private let open = Atomic(0)
+
+    init(most: Int) {
+        self.most = most
+    }
+
+    /// A place is given back when it is let go of.
+    final class Place: Sendable {
+        private let count: StreamCount
+
+        init(_ count: StreamCount) {
+            self.count = count
+        }
+
+        deinit { count.open.subtract(1, ordering: .relaxed) }
+    }
+
+    func enter() -> Place? {
+        let place = Place(self)
+        return open.add(1, ordering: .relaxed).newValue <= most ? place : nil
+    }
+}
+
+/// A source that keeps its place.
+private struct CountedSource: PieceSource {
+    var source: any PieceSource
+    let place: StreamCount.Place
+
+    mutating func next() async -> ByteBuffer? { await source.next() }
+    func end() { source.end() }
 }
 
 /// Writes the metrics away from the event loops. An actor, so that many scrapes at once take one thread
@@ -56,24 +162,44 @@ actor MetricsRenderer {
     }
 }
 
-extension Answer {
-    func head(isLast: Bool) -> HTTPResponseHead {
-        var fields: HTTPHeaders = [
+extension HTTPResponseHead {
+    init(_ answer: Answer, isLast: Bool) {
+        var fields = HTTPHeaders.common(contentType: answer.contentType, isLast: isLast)
+        fields.add(name: "content-length", value: String(answer.body.readableBytes))
+        if let tag = answer.tag {
+            fields.add(name: "etag", value: tag)
+            // To be asked for at each use: the tag says whether it is still so.
+            fields.add(name: "cache-control", value: "no-cache")
+        } else {
+            // Every other answer is about now.
+            fields.add(name: "cache-control", value: "no-store")
+        }
+        if answer.status == .methodNotAllowed { fields.add(name: "allow", value: "GET, HEAD") }
+        self.init(version: .http1_1, status: answer.status, headers: fields)
+    }
+
+    /// Of an answer that goes on: the connection ends with it.
+    static func stream() -> HTTPResponseHead {
+        var fields = HTTPHeaders.common(contentType: "text/event-stream", isLast: true)
+        fields.add(name: "cache-control", value: "no-store")
+        return HTTPResponseHead(version: .http1_1, status: .ok, headers: fields)
+    }
+}
+
+extension HTTPHeaders {
+    fileprivate static func common(contentType: String, isLast: Bool) -> HTTPHeaders {
+        [
             "date": httpDate(),
             "content-type": contentType,
-            "content-length": String(body.readableBytes),
             "connection": isLast ? "close" : "keep-alive",
-            // Every answer is about now.
-            "cache-control": "no-store",
-            // A text stays a text, and the page loads nothing but its own style sheet.
+            // A text stays a text, and the page loads nothing but what is here.
             "x-content-type-options": "nosniff",
             "content-security-policy":
-                "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
-                + "frame-ancestors 'none'",
+                "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+                + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            "cross-origin-resource-policy": "same-origin",
             "referrer-policy": "no-referrer",
         ]
-        if status == .methodNotAllowed { fields.add(name: "allow", value: "GET, HEAD") }
-        return HTTPResponseHead(version: .http1_1, status: status, headers: fields)
     }
 }
 

@@ -28,7 +28,7 @@ package enum Change: Sendable {
     case task(QueuedTask.Specification, serial: UInt64)
     case taskState(TaskID, StoredTaskState)
     case taskForgotten(TaskID)
-    case event(Topic, agent: AgentID?, subject: EventSubject)
+    case event(Topic, agent: AgentID?, subject: EventSubject, reason: EventReason = .none, trace: TraceContext? = nil)
 }
 
 /// Which record an event is about.

@@ -19,7 +19,9 @@ extension Change {
         case task = 14
         case taskState = 15
         case taskForgotten = 16
+        /// Of an event without a reason and a trace, which most are.
         case event = 17
+        case explainedEvent = 18
     }
 
     func write(to writer: inout ByteWriter) {
@@ -98,8 +100,14 @@ extension Change {
         case .taskForgotten(let id):
             writer.byte(Kind.taskForgotten.rawValue)
             writer.text(id.text)
-        case .event(let topic, let agent, let subject):
-            writer.byte(Kind.event.rawValue)
+        case .event(let topic, let agent, let subject, let reason, let trace):
+            if reason == .none, trace == nil {
+                writer.byte(Kind.event.rawValue)
+            } else {
+                writer.byte(Kind.explainedEvent.rawValue)
+                writer.byte(reason.rawValue)
+                writer.optional(trace) { $0.trace($1) }
+            }
             writer.byte(UInt8(topic.index))
             writer.optional(agent) { $0.id($1) }
             switch subject {
@@ -167,7 +175,12 @@ extension Change {
         case .task: self = .task(try reader.specification(), serial: try reader.fixed())
         case .taskState: self = .taskState(TaskID(try reader.text()), try reader.taskState())
         case .taskForgotten: self = .taskForgotten(TaskID(try reader.text()))
-        case .event:
+        case .event, .explainedEvent:
+            var (reason, trace): (EventReason, TraceContext?) = (.none, nil)
+            if kind == .explainedEvent {
+                reason = try reader.reason()
+                trace = try reader.optional { reader throws(ByteReader.Malformed) in try reader.trace() }
+            }
             let topic = try reader.topic()
             let agent = try reader.optional { reader throws(ByteReader.Malformed) in try reader.id() }
             let subject: EventSubject
@@ -179,7 +192,7 @@ extension Change {
             case 5: subject = .task(TaskID(try reader.text()))
             default: throw ByteReader.Malformed()
             }
-            self = .event(topic, agent: agent, subject: subject)
+            self = .event(topic, agent: agent, subject: subject, reason: reason, trace: trace)
         }
     }
 }
@@ -246,6 +259,13 @@ extension ByteWriter {
     mutating func id(_ id: AgentID) {
         fixed(id.high)
         fixed(id.low)
+    }
+
+    mutating func trace(_ trace: TraceContext) {
+        fixed(trace.traceHigh)
+        fixed(trace.traceLow)
+        fixed(trace.parent)
+        byte(trace.flags)
     }
 
     mutating func agent(_ agent: AgentInfo) {
@@ -329,6 +349,18 @@ extension ByteReader {
         let index = Int(try byte())
         guard index < Topic.allCases.count else { throw Malformed() }
         return Topic.allCases[index]
+    }
+
+    mutating func reason() throws(Malformed) -> EventReason {
+        guard let reason = EventReason(rawValue: try byte()) else { throw Malformed() }
+        return reason
+    }
+
+    mutating func trace() throws(Malformed) -> TraceContext {
+        let trace = TraceContext(
+            traceHigh: try fixed(), traceLow: try fixed(), parent: try fixed(), flags: try byte())
+        guard let trace else { throw Malformed() }
+        return trace
     }
 
     mutating func agent() throws(Malformed) -> AgentInfo {

@@ -23,6 +23,13 @@ package enum Command: Sendable {
     /// (`task.requeued`), a lease ends (`lease.expired`), unless it has moved on since. A lease that was
     /// asked for under a request id stays: the retry will ask for it.
     case returnGrant(TaskID, FencingToken)
+    /// An operator ends the lease with this token, or the claim, whoever holds it.
+    case forceRelease(TaskID, FencingToken)
+    /// An operator ends a living agent, and all that a death ends.
+    case forceDeregister(AgentID)
+    /// An operator puts a task back that is CLAIMED, or DEAD, which gets all its retries again.
+    case forceRequeue(TaskID)
+    case forceDeletePolicy(PolicyID)
     /// Takes down for a journal when agents were last heard of, of so many places of their table from this one on.
     /// Heartbeats by themselves are not worth a write each.
     case noteHeartbeats(from: Int, count: Int)
@@ -135,10 +142,9 @@ extension Command {
         switch self {
         case .register, .acquireLease, .campaign, .setPolicy, .createTask, .claimTask: .room
         case .completeTask(_, let output): output.count > Self.smallOutputBytes ? .room : .nothing
-        case .renewLease: .reserve
+        case .renewLease, .forceRequeue: .reserve
         case .heartbeat, .noteHeartbeats, .deregister, .releaseLease, .resign, .deletePolicy, .failTask, .cancelWait,
-            .returnGrant,
-            .awaken, .advance:
+            .returnGrant, .forceRelease, .forceDeregister, .forceDeletePolicy, .awaken, .advance:
             .nothing
         }
     }
@@ -162,6 +168,8 @@ package enum Reply: Sendable {
     case lease(Lease, acquired: Bool)
     case election(ElectionState)
     case policy(Policy)
+    /// What an operator wanted is done; the first event that tells of it.
+    case forced(Sequence)
     // Boxed, so that every other reply need not be moved about in the size of these.
     indirect case created(QueuedTask)
     indirect case claimed(QueuedTask, Lease)
@@ -182,6 +190,10 @@ package enum Refusal: Error, Sendable {
     /// The task is another agent's.
     case notClaimer(TaskID, claimer: AgentID, caller: AgentID)
     case notClaimed(TaskID, QueuedTask.Status)
+    /// Only a task that is CLAIMED or DEAD can be put back.
+    case notRequeuable(TaskID, QueuedTask.Status)
+    /// Somebody has taken a lease under the id of a task that was finished.
+    case leaseOnFinishedTask(TaskID, holder: AgentID)
     /// AcquireLease on a task of the queue.
     case leaseOnQueuedTask(TaskID, QueuedTask.Status)
     /// ReleaseLease on a claim.

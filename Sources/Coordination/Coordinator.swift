@@ -38,6 +38,8 @@ package final class Coordinator: Sendable {
         /// Whoever keeps the writer keeps the coordinator too, which therefore must not keep it.
         weak var writer: (any ChangeWriter)?
         var isJournaled = false
+        /// Those who wait until a revision is durable.
+        var durableLine: [(revision: Revision, goOn: @Sendable () -> Void)] = []
         /// Whether the writer knows that there are changes.
         var writerIsAwake = false
         /// Bytes of changes that may wait if more is added, and if not; and why no more.
@@ -71,14 +73,16 @@ package final class Coordinator: Sendable {
 
     /// Applies a command.
     ///
-    /// - Parameter settlement: for commands that may wait; kept when the outcome is `waiting`, until the
-    ///   wait is settled or cancelled.
+    /// - Parameters:
+    ///   - origin: of the call that the command comes from.
+    ///   - settlement: for commands that may wait; kept when the outcome is `waiting`, until the
+    ///     wait is settled or cancelled.
     /// - Returns: the outcome, and the revision that must be durable before anybody is told of it.
     package func perform(
-        _ command: Command, at now: Moment, settlement: Settlement? = nil
+        _ command: Command, at now: Moment, from origin: Origin? = nil, settlement: Settlement? = nil
     ) -> (outcome: Outcome, revision: Revision) {
         let (outcome, news) = state.withLock { state in
-            let outcome = apply(command, at: now, &state)
+            let outcome = apply(command, at: now, from: origin, &state)
             if case .waiting(let waiter) = outcome {
                 precondition(settlement != nil, "a command that waits without anybody to tell")
                 state.waiting[waiter] = settlement
@@ -121,7 +125,9 @@ package final class Coordinator: Sendable {
         _ = perform(.advance, at: now)
     }
 
-    private func apply(_ command: Command, at now: Moment, _ state: inout State) -> Outcome {
+    private func apply(
+        _ command: Command, at now: Moment, from origin: Origin? = nil, _ state: inout State
+    ) -> Outcome {
         let moment = Moment(instant: now.instant + clockOffset, wall: now.wall)
         if let stallTolerance, moment.instant - state.machine.lastInstant > stallTolerance {
             _ = state.machine.apply(.awaken, at: moment)
@@ -130,7 +136,7 @@ package final class Coordinator: Sendable {
             _ = state.machine.apply(.advance, at: moment)
             return .refused(refusal)
         }
-        return state.machine.apply(command, at: moment)
+        return state.machine.apply(command, at: moment, from: origin)
     }
 
     private static func refusal(_ need: Command.Need, _ state: borrowing State) -> Refusal? {
@@ -185,6 +191,20 @@ package final class Coordinator: Sendable {
         revision.value <= durable.load(ordering: .sequentiallyConsistent)
     }
 
+    /// Returns when the revision is on disk, at once where there is no journal.
+    package func waitUntilDurable(_ revision: Revision) async {
+        guard !isDurable(revision) else { return }
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            let hasCome = state.withLock { state in
+                // Looked at again under the lock, since the writer may have gone by meanwhile.
+                if isDurable(revision) { return true }
+                state.durableLine.append((revision, { continuation.resume() }))
+                return false
+            }
+            if hasCome { continuation.resume() }
+        }
+    }
+
     /// Changes that the writer has not taken yet, in bytes.
     package var waitingChangeBytes: Int { state.withLock { $0.machine.changeBytes } }
 
@@ -228,11 +248,18 @@ package final class Coordinator: Sendable {
     /// The changes up to here are on disk. The writer wakes those who wait for that.
     package func changesAreDurable(upTo revision: Revision, _ sequence: Sequence) {
         durable.store(revision.value, ordering: .sequentiallyConsistent)
-        let listeners = state.withLock { state in
+        let (listeners, waited) = state.withLock { state in
             let isNews = state.durableSequence != sequence
             state.durableSequence = sequence
-            return isNews ? state.listeners : []
+            var waited: [@Sendable () -> Void] = []
+            state.durableLine.removeAll { entry in
+                guard entry.revision <= revision else { return false }
+                waited.append(entry.goOn)
+                return true
+            }
+            return (isNews ? state.listeners : [], waited)
         }
+        for goOn in waited { goOn() }
         for listener in listeners { listener.eventsWereAdded() }
     }
 

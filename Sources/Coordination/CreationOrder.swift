@@ -76,17 +76,3 @@ struct CreationOrder<Record>: Sendable {
         members.partitionPoint { $0.serial >= serial }
     }
 }
-
-/// A part of a list that is read piece by piece.
-package struct Stretch<Value> {
-    /// Each with its serial number.
-    package var found: [(serial: UInt64, value: Value)] = []
-    /// The last that was looked at, after which to go on.
-    package var examined: UInt64
-    /// Whether nothing comes after.
-    package var isLast = true
-
-    package init(examined: UInt64) { self.examined = examined }
-}
-
-extension Stretch: Sendable where Value: Sendable {}

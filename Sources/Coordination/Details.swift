@@ -62,3 +62,18 @@ package struct LeaseFilter: Sendable {
         self.claims = claims
     }
 }
+
+/// Which tasks of the queue a list is to have. All that is set must hold.
+package struct TaskFilter: Sendable {
+    package var status: QueuedTask.Status?
+    package var type: String?
+
+    package init(status: QueuedTask.Status? = nil, type: String? = nil) {
+        self.status = status
+        self.type = type
+    }
+
+    func matches(_ task: QueuedTask) -> Bool {
+        (status == nil || task.status == status) && (type.map { task.specification.type.hasSameBytes(as: $0) } ?? true)
+    }
+}

@@ -37,6 +37,11 @@ struct Entitlements: Sendable {
         return (index, index < rules.count && rules[index].policy.id == id)
     }
 
+    func policy(_ id: PolicyID) -> Policy? {
+        let (place, isThere) = place(of: id)
+        return isThere ? rules[place].policy : nil
+    }
+
     mutating func set(_ policy: Policy) throws(Refusal) {
         let (place, isThere) = place(of: policy.id)
         guard isThere || rules.count < limits.values.maxPolicies else {

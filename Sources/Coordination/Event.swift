@@ -35,19 +35,30 @@ package struct Event: Sendable {
 
     package let sequence: Sequence
     package let topic: Topic
+    package let reason: EventReason
     package let occurredAt: WallTime
     package let payload: Payload
     /// The agent concerned, also where the payload no longer names it: the claimer that a requeued
     /// task was taken from, the leader that just left. The next leader stands in the payload.
     package let agent: AgentID?
+    /// Of the call that the event answers; nil when mere time made it happen, or nothing is known of the call.
+    package let origin: Origin?
 
-    package init(sequence: Sequence, topic: Topic, occurredAt: WallTime, payload: Payload, agent: AgentID?) {
+    package init(
+        sequence: Sequence, topic: Topic, occurredAt: WallTime, payload: Payload, agent: AgentID?,
+        reason: EventReason = .none, origin: Origin? = nil
+    ) {
         self.sequence = sequence
         self.topic = topic
+        self.reason = reason
         self.occurredAt = occurredAt
         self.payload = payload
         self.agent = agent
+        self.origin = origin
     }
+
+    /// The trace of the call that the event answers.
+    package var trace: TraceContext? { origin?.trace }
 }
 
 /// Which events a watcher wants. All that is set must hold.
@@ -137,7 +148,7 @@ extension Event {
     /// About what the event keeps in memory, counted as if nothing were shared: the card or the input
     /// may have been forgotten everywhere else.
     var approximateBytes: Int {
-        let fixed = MemoryLayout<Event>.stride
+        let fixed = MemoryLayout<Event>.stride + (trace == nil ? 0 : Self.traceBytes)
         switch payload {
         case .agent(let agent): return fixed + agent.card.textBytes
         case .lease(let lease): return fixed + lease.task.text.utf8.count
@@ -146,4 +157,7 @@ extension Event {
         case .task(let task): return fixed + task.bytes
         }
     }
+
+    /// An `Origin` of its own, on the heap.
+    private static let traceBytes = 96
 }

@@ -39,10 +39,14 @@ struct EventHistory: Sendable {
     var next: Sequence { Sequence(last.value + 1) }
 
     @inline(__always)
-    mutating func append(_ topic: Topic, _ payload: Event.Payload, agent: AgentID?, at now: Moment) {
+    mutating func append(
+        _ topic: Topic, _ payload: Event.Payload, agent: AgentID?, reason: EventReason, origin: Origin?, at now: Moment
+    ) {
         last = next
         emitted[topic.index] += 1
-        let event = Event(sequence: last, topic: topic, occurredAt: now.wall, payload: payload, agent: agent)
+        let event = Event(
+            sequence: last, topic: topic, occurredAt: now.wall, payload: payload, agent: agent, reason: reason,
+            origin: origin)
         bytes += event.approximateBytes
         events.append(Kept(event: event, at: now.instant))
         dropSurplus()

@@ -5,7 +5,7 @@
 // handler sees every loss before any new winner.
 
 extension Machine {
-    mutating func die(_ agent: AgentSlot) {
+    mutating func die(_ agent: AgentSlot, _ reason: EventReason) {
         let id = agents[agent].id
         if let deadline = agents[agent].deadline {
             deadlines.cancel(deadline)
@@ -13,24 +13,24 @@ extension Machine {
         }
         agents.becomeDead(agent, at: now.instant)
         recordStatus(of: agent)
-        emit(.agentDied, .agent(agents[agent].info), agent: id)
+        emit(.agentDied, .agent(agents[agent].info), agent: id, reason: reason)
 
         var freed: [LeaseSlot] = []
         var requeued: [TaskSlot] = []
         let held = leases.held(in: agents[agent].leases)
         for lease in held where leases[lease].claimed == nil {
-            emit(.leaseExpired, .lease(leases.lease(lease)), agent: id)
+            emit(.leaseExpired, .lease(leases.lease(lease)), agent: id, reason: .holderDied)
             unhold(lease)
             freed.append(lease)
         }
         for lease in held {
             guard let task = leases[lease].claimed else { continue }
             endClaim(lease)
-            requeue(task)
+            requeue(task, .holderDied)
             requeued.append(task)
         }
         for election in elections.elections(of: agents[agent].candidacies) {
-            leave(election, agent)
+            leave(election, agent, .leaderDied)
         }
         for wait in waits.calls(of: agents[agent].waits) {
             settle(end(wait), .refused(.deadAgent(id)))

@@ -16,7 +16,7 @@ extension Machine {
             record(.candidateJoined(StoredCandidacy(group: group, agent: id)))
         }
         if elections.join(agent, id: id, election, chain: &agents[agent].candidacies, at: now.wall) {
-            tellOfLeader(of: election, agent: id)
+            tellOfLeader(of: election, agent: id, .campaigned)
         }
         return .election(elections.state(election))
     }
@@ -24,23 +24,23 @@ extension Machine {
     mutating func resign(_ id: AgentID, from group: GroupName) throws(Refusal) -> Reply {
         try rules.name(group.text, "group")
         guard let agent = agents.slot(of: id) else { throw .unknownAgent(id) }
-        if let election = elections.slot(of: group) { leave(election, agent) }
+        if let election = elections.slot(of: group) { leave(election, agent, .resigned) }
         return .done
     }
 
-    mutating func leave(_ election: ElectionSlot, _ agent: AgentSlot) {
+    mutating func leave(_ election: ElectionSlot, _ agent: AgentSlot, _ reason: EventReason) {
         let id = agents[agent].id
         if recorder.isOn, elections.isCandidate(agent, in: election) {
             record(.candidateLeft(StoredCandidacy(group: elections[election].group, agent: id)))
         }
         if elections.leave(agent, election, chain: &agents[agent].candidacies, at: now.wall) {
-            tellOfLeader(of: election, agent: id)
+            tellOfLeader(of: election, agent: id, reason)
         }
     }
 
-    private mutating func tellOfLeader(of election: ElectionSlot, agent: AgentID) {
+    private mutating func tellOfLeader(of election: ElectionSlot, agent: AgentID, _ reason: EventReason) {
         elections.noteChange(election, by: history.next, at: now.wall)
         if recorder.isOn { record(.election(elections.stored(election))) }
-        emit(.leaderChanged, .election(elections.state(election)), agent: agent)
+        emit(.leaderChanged, .election(elections.state(election)), agent: agent, reason: reason)
     }
 }

@@ -10,10 +10,10 @@ extension Machine {
         return .policy(policy)
     }
 
-    mutating func delete(_ id: PolicyID) throws(Refusal) -> Reply {
+    mutating func delete(_ id: PolicyID, _ reason: EventReason = .none) throws(Refusal) -> Reply {
         try rules.name(id.text, "id")
         let policy = try entitlements.delete(id)
-        emit(.policyDeleted, .policy(policy), agent: nil)
+        emit(.policyDeleted, .policy(policy), agent: nil, reason: reason)
         if recorder.isOn { record(.policyDeleted(id)) }
         notePolicyChange()
         return .done

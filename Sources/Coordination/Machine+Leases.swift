@@ -23,16 +23,17 @@ extension Machine {
             throw .limitReached("there are \(limits.values.maxLeases) leases, the most there may be")
         }
         let lease = leases.insert(request.task, claimed: nil)
-        grant(lease, to: agent, request, ttlSeconds: ttlSeconds)
+        grant(lease, to: agent, request, ttlSeconds: ttlSeconds, answering: origin)
         return .reply(.lease(leases.lease(lease), acquired: true))
     }
 
     private mutating func grant(
-        _ lease: LeaseSlot, to agent: AgentSlot, _ request: Command.AcquireLease, ttlSeconds: UInt32
+        _ lease: LeaseSlot, to agent: AgentSlot, _ request: Command.AcquireLease, ttlSeconds: UInt32,
+        answering origin: Origin?
     ) {
         let token = hold(lease, by: agent, ttlSeconds: ttlSeconds, isRetriable: request.requestID != nil)
         remember(request.requestID, content: Fingerprint(request, ttlSeconds: ttlSeconds), made: .lease(token))
-        emit(.leaseAcquired, .lease(leases.lease(lease)), agent: request.agent)
+        emit(.leaseAcquired, .lease(leases.lease(lease)), agent: request.agent, answering: origin)
     }
 
     /// Makes the agent the holder, under a new token.
@@ -93,17 +94,17 @@ extension Machine {
     /// Its deadline has come.
     mutating func expire(_ lease: LeaseSlot) {
         leases.setDeadline(lease, nil)
-        lose(lease)
+        lose(lease, .ranOut)
     }
 
     /// A lease ends with its work undone.
-    private mutating func lose(_ lease: LeaseSlot) {
+    mutating func lose(_ lease: LeaseSlot, _ reason: EventReason) {
         if let task = leases[lease].claimed {
             endClaim(lease)
-            requeue(task)
+            requeue(task, reason)
             offer(task)
         } else {
-            emit(.leaseExpired, .lease(leases.lease(lease)), agent: leases[lease].holding?.agentID)
+            emit(.leaseExpired, .lease(leases.lease(lease)), agent: leases[lease].holding?.agentID, reason: reason)
             unhold(lease)
             passOn(lease)
         }
@@ -114,7 +115,7 @@ extension Machine {
         guard let lease = leases.slot(of: task, under: token) else { return }
         // The client that gave its request an id will ask again, and shall find it.
         if leases[lease].holding?.isRetriable == true { return }
-        lose(lease)
+        lose(lease, .notDelivered)
     }
 
     /// Gives a lease that nobody holds to the call that has waited longest for it.
@@ -124,9 +125,9 @@ extension Machine {
             return
         }
         guard case .lease(let wish) = waits[next].wish else { preconditionFailure("in the wrong line") }
-        let agent = waits[next].agent
+        let (agent, origin) = (waits[next].agent, waits[next].origin)
         let waiter = end(next)
-        grant(lease, to: agent, wish.request, ttlSeconds: wish.ttlSeconds)
+        grant(lease, to: agent, wish.request, ttlSeconds: wish.ttlSeconds, answering: origin)
         settle(waiter, .reply(.lease(leases.lease(lease), acquired: true)))
         if let id = wish.request.requestID { settleRetries(of: id, agent, lease) }
     }

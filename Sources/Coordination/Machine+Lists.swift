@@ -74,6 +74,14 @@ extension Machine {
             remaining: deadlines.due(of: deadline) - now.instant, waitingCalls: Int(entry.line.count))
     }
 
+    package func tasks(
+        matching filter: TaskFilter, after serial: UInt64, limit: Int, scanning: Int
+    ) -> Stretch<QueuedTask> {
+        tasks.order.stretch(after: serial, limit: limit, scanning: scanning) { slot in
+            filter.matches(tasks[slot].task) ? tasks[slot].task : nil
+        }
+    }
+
     package func elections(
         groupPrefix: String, candidate: AgentID?, after serial: UInt64, limit: Int, scanning: Int
     ) throws(Refusal) -> Stretch<ElectionDetails> {

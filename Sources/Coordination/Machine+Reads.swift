@@ -24,6 +24,8 @@ extension Machine {
         entitlements.policies(subjectPrefix: subjectPrefix, after: after, limit: limit)
     }
 
+    package func policy(_ id: PolicyID) -> Policy? { entitlements.policy(id) }
+
     package func task(_ id: TaskID) -> QueuedTask? {
         tasks.slot(of: id).map { tasks[$0].task }
     }

@@ -46,7 +46,7 @@ extension Machine {
 
     mutating func deregister(_ id: AgentID) throws(Refusal) -> Reply {
         guard let agent = agents.slot(of: id) else { throw .unknownAgent(id) }
-        if agents[agent].status != .dead { die(agent) }
+        if agents[agent].status != .dead { die(agent, .deregistered) }
         return .done
     }
 
@@ -63,7 +63,7 @@ extension Machine {
             suspendClaiming(agent)
         case .unreachable:
             agentsDiedBySilence += 1
-            die(agent)
+            die(agent, .silence)
         case .dead:
             preconditionFailure("a dead agent has no deadline")
         }

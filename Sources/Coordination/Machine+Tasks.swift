@@ -35,17 +35,19 @@ extension Machine {
         guard agents[agent].status == .alive, let task = matchmaker.oldestTask(for: agents[agent].tools) else {
             return try waitForTask(agent)
         }
-        return .reply(beginClaim(task, by: agent))
+        return .reply(beginClaim(task, by: agent, answering: origin))
     }
 
-    private mutating func beginClaim(_ task: TaskSlot, by agent: AgentSlot) -> Reply {
+    private mutating func beginClaim(
+        _ task: TaskSlot, by agent: AgentSlot, answering origin: Origin?
+    ) -> Reply {
         let specification = tasks[task].task.specification
         matchmaker.take(task, requiring: tasks[task].tools)
         let lease = leases.insert(specification.id, claimed: task)
         let token = hold(lease, by: agent, ttlSeconds: specification.ttlSeconds, isRetriable: false)
         tasks.claim(task, by: agents[agent].id, token: token, at: now.wall)
         recordState(of: task)
-        emit(.taskClaimed, .task(tasks[task].task), agent: agents[agent].id)
+        emit(.taskClaimed, .task(tasks[task].task), agent: agents[agent].id, answering: origin)
         return .claimed(tasks[task].task, leases.lease(lease))
     }
 
@@ -56,21 +58,21 @@ extension Machine {
         leases.remove(lease)
     }
 
-    /// Back to PENDING, since its claim ran out or its claimer died. The caller offers it then.
-    mutating func requeue(_ task: TaskSlot) {
+    /// Back to PENDING, since its claim ended with nothing done. The caller offers it then.
+    mutating func requeue(_ task: TaskSlot, _ reason: EventReason) {
         let claimer = tasks[task].task.claimer
         tasks.requeue(task)
         recordState(of: task)
-        emit(.taskRequeued, .task(tasks[task].task), agent: claimer)
+        emit(.taskRequeued, .task(tasks[task].task), agent: claimer, reason: reason)
         matchmaker.add(task, requiring: tasks[task].tools, serial: tasks[task].serial)
     }
 
     /// A task has become PENDING: the longest-waiting claimer that can do it gets it.
     mutating func offer(_ task: TaskSlot) {
         guard let wait = matchmaker.longestWaiting(for: tasks[task].tools) else { return }
-        let agent = waits[wait].agent
+        let (agent, origin) = (waits[wait].agent, waits[wait].origin)
         let waiter = end(wait)
-        settle(waiter, .reply(beginClaim(task, by: agent)))
+        settle(waiter, .reply(beginClaim(task, by: agent, answering: origin)))
     }
 
     /// The agent is UNREACHABLE now: its calls wait on, but are given nothing.
@@ -83,8 +85,9 @@ extension Machine {
         for wait in waits.calls(of: agents[agent].waits) {
             guard case .task = waits[wait].wish else { continue }
             if let task = matchmaker.oldestTask(for: agents[agent].tools) {
+                let origin = waits[wait].origin
                 let waiter = end(wait)
-                settle(waiter, .reply(beginClaim(task, by: agent)))
+                settle(waiter, .reply(beginClaim(task, by: agent, answering: origin)))
             } else {
                 standInLine(wait)
             }
@@ -142,7 +145,7 @@ extension Machine {
         endClaim(lease)
     }
 
-    private mutating func recordState(of task: TaskSlot) {
+    mutating func recordState(of task: TaskSlot) {
         if recorder.isOn { record(.taskState(tasks[task].task.id, tasks.stored(task).state)) }
     }
 }

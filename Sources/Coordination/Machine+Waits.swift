@@ -6,7 +6,7 @@ extension Machine {
     ) throws(Refusal) -> Outcome {
         try waits.checkRoom()
         let wish = WaitTable.LeaseWish(lease: lease, request: request, ttlSeconds: ttlSeconds)
-        let wait = waits.insert(.lease(wish), agent: agent, calls: &agents[agent].waits)
+        let wait = waits.insert(.lease(wish), agent: agent, origin: origin, calls: &agents[agent].waits)
         waits.join(wait, line: &leases[lease].line)
         let due = now.instant + .milliseconds(request.waitMilliseconds)
         waits[wait].deadline = deadlines.insert(.wait(wait), due: due)
@@ -15,7 +15,7 @@ extension Machine {
 
     mutating func waitForTask(_ agent: AgentSlot) throws(Refusal) -> Outcome {
         try waits.checkRoom()
-        let wait = waits.insert(.task(nil), agent: agent, calls: &agents[agent].waits)
+        let wait = waits.insert(.task(nil), agent: agent, origin: origin, calls: &agents[agent].waits)
         if agents[agent].status == .alive { standInLine(wait) }
         return .waiting(waits[wait].id)
     }

@@ -24,6 +24,8 @@ package struct Machine: ~Copyable, Sendable {
     var deadlines = DeadlineQueue()
     var retries: RetryMemory
     var history: EventHistory
+    /// Of the present command; nil while what is due happens.
+    private(set) var origin: Origin?
     /// What was changed, for a journal.
     var recorder = ChangeRecorder()
 
@@ -51,12 +53,16 @@ package struct Machine: ~Copyable, Sendable {
     }
 
     /// Lets everything happen that was due, then what the command asks for.
-    package mutating func apply(_ command: Command, at moment: Moment) -> Outcome {
+    ///
+    /// - Parameter origin: of the call that the command comes from; its events tell of it.
+    package mutating func apply(_ command: Command, at moment: Moment, from origin: Origin? = nil) -> Outcome {
         now = Moment(instant: max(now.instant, moment.instant), wall: moment.wall)
         history.beginCommand()
         if case .awaken = command { awaken() }
         letHappenWhatIsDue()
+        if let origin { self.origin = origin }
         let outcome = execute(command)
+        if origin != nil { self.origin = nil }
         recorder.end()
         return outcome
     }
@@ -80,6 +86,10 @@ package struct Machine: ~Copyable, Sendable {
             case .failTask(let finish, let reason): return .reply(try fail(finish, reason: reason))
             case .cancelWait(let waiter): cancel(waiter)
             case .returnGrant(let task, let token): takeBack(task, token)
+            case .forceRelease(let task, let token): return .reply(try forceRelease(task, token))
+            case .forceDeregister(let agent): return .reply(try forceDeregister(agent))
+            case .forceRequeue(let task): return .reply(try forceRequeue(task))
+            case .forceDeletePolicy(let id): return .reply(try forceDelete(id))
             case .noteHeartbeats(let start, let count): noteHeartbeats(from: start, count: count)
             case .awaken, .advance: break
             }
@@ -112,11 +122,23 @@ package struct Machine: ~Copyable, Sendable {
 
     // MARK: What happened
 
+    /// Tells of something that the present command led to, or time.
     @inline(__always)
-    mutating func emit(_ topic: Topic, _ payload: Event.Payload, agent: AgentID?) {
+    mutating func emit(_ topic: Topic, _ payload: Event.Payload, agent: AgentID?, reason: EventReason = .none) {
+        emit(topic, payload, agent: agent, reason: reason, answering: origin)
+    }
+
+    /// The same, of something that was asked for by a call that may have waited until now.
+    @inline(__always)
+    mutating func emit(
+        _ topic: Topic, _ payload: Event.Payload, agent: AgentID?, reason: EventReason = .none,
+        answering origin: Origin?
+    ) {
         // Before the append, so that the oldest event that the change names was kept before the command.
-        if recorder.isOn { record(.event(topic, agent: agent, subject: payload.subject)) }
-        history.append(topic, payload, agent: agent, at: now)
+        if recorder.isOn {
+            record(.event(topic, agent: agent, subject: payload.subject, reason: reason, trace: origin?.trace))
+        }
+        history.append(topic, payload, agent: agent, reason: reason, origin: origin, at: now)
     }
 
     /// Takes down a change, for whoever has looked whether that is wanted. What changes an event's

@@ -24,6 +24,11 @@ extension Refusal {
             "task \(FieldRules.quote(task.text)) is with agent \(claimer), not with \(caller)"
         case .notClaimed(let task, let status):
             "task \(FieldRules.quote(task.text)) is \(status.name), not CLAIMED"
+        case .notRequeuable(let task, let status):
+            "task \(FieldRules.quote(task.text)) is \(status.name): only a task that is CLAIMED or DEAD can be put back"
+        case .leaseOnFinishedTask(let task, let holder):
+            "agent \(holder) holds a lease named \(FieldRules.quote(task.text)), the id of the task: "
+                + "the task can be put back when the lease has ended"
         case .leaseOnQueuedTask(let task, let status):
             "task \(FieldRules.quote(task.text)) is \(status.name) in the queue: ClaimTask takes it, not AcquireLease"
         case .releaseOfClaim(let task):

@@ -14,7 +14,7 @@ struct TaskQueue: ~Copyable, Sendable {
         /// Counts the tasks that were ever created, from 1: the order of age.
         let serial: UInt64
         /// Valid until it is finished.
-        let tools: ToolSetSlot
+        fileprivate(set) var tools: ToolSetSlot
         /// The token of the last claim.
         fileprivate(set) var token: FencingToken?
         /// Who failed it last, until it is claimed again: that agent's next FailTask is a repeat.
@@ -24,7 +24,7 @@ struct TaskQueue: ~Copyable, Sendable {
     private let limits: SharedLimits
     private var entries = Slab<Entry>()
     private var index: [TaskID: TaskSlot] = [:]
-    private var order = CreationOrder<Entry>()
+    private(set) var order = CreationOrder<Entry>()
     private var finished: Deque<(slot: TaskSlot, since: Instant)> = []
     private var counts = [Int](repeating: 0, count: 4)
     private(set) var openBytes = 0
@@ -63,11 +63,16 @@ struct TaskQueue: ~Copyable, Sendable {
     // MARK: Refusals
 
     func checkRoom(for specification: QueuedTask.Specification) throws(Refusal) {
+        try checkRoom(forBytes: specification.bytes)
+    }
+
+    /// For one more unfinished task.
+    func checkRoom(forBytes bytes: Int) throws(Refusal) {
         let (maxTasks, maxBytes) = (limits.values.maxOpenTasks, limits.values.maxTaskBytes)
         guard openCount < maxTasks else {
             throw .limitReached("there are \(maxTasks) unfinished tasks, the most there may be")
         }
-        guard openBytes + specification.bytes <= maxBytes else {
+        guard openBytes + bytes <= maxBytes else {
             throw .limitReached("the unfinished tasks have \(openBytes) bytes of at most \(maxBytes)")
         }
     }
@@ -142,6 +147,20 @@ struct TaskQueue: ~Copyable, Sendable {
         move(slot, from: .claimed, to: .pending)
         entries[slot].task.claimer = nil
         entries[slot].task.claimedAt = nil
+    }
+
+    /// Back from the dead, as if it had never failed; what it failed of last is kept.
+    mutating func revive(_ slot: TaskSlot, tools: ToolSetSlot) {
+        let bytes = entries[slot].task.bytes
+        move(slot, from: .dead, to: .pending)
+        finished.removeAll { $0.slot == slot }
+        finishedBytes -= bytes
+        openBytes += bytes
+        entries[slot].tools = tools
+        entries[slot].task.retryCount = 0
+        entries[slot].task.claimer = nil
+        entries[slot].task.claimedAt = nil
+        entries[slot].task.finishedAt = nil
     }
 
     mutating func retry(_ slot: TaskSlot, reason: String) {

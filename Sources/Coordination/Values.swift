@@ -147,6 +147,21 @@ package enum Verdict: Hashable, Sendable {
     case noMatch
 }
 
+extension Verdict {
+    package var isAllowed: Bool {
+        if case .allowed = self { true } else { false }
+    }
+
+    /// The contract's words.
+    package var reason: String {
+        switch self {
+        case .allowed(let id): "allowed by policy \"\(id)\""
+        case .denied(let id): "denied by policy \"\(id)\""
+        case .noMatch: "no matching policy (default deny)"
+        }
+    }
+}
+
 /// A unit of work of the queue.
 package struct QueuedTask: Sendable {
     /// What its creator said, once and for all.

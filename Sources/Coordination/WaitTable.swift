@@ -22,6 +22,8 @@ struct WaitTable: ~Copyable, Sendable {
     struct Entry: Sendable {
         let id: WaiterID
         let agent: AgentSlot
+        /// Of the call that waits.
+        let origin: Origin?
         var wish: Wish
         var deadline: DeadlineQueue.Handle?
     }
@@ -57,12 +59,14 @@ struct WaitTable: ~Copyable, Sendable {
     /// the rest is a serial number, so that the ids grow in the order of waiting.
     private static let slotBits: UInt64 = 24
 
-    mutating func insert(_ wish: Wish, agent: AgentSlot, calls chain: inout Chain<Entry>) -> WaitSlot {
+    mutating func insert(
+        _ wish: Wish, agent: AgentSlot, origin: Origin?, calls chain: inout Chain<Entry>
+    ) -> WaitSlot {
         lastSerial += 1
-        let slot = entries.insert(Entry(id: WaiterID(0), agent: agent, wish: wish))
+        let slot = entries.insert(Entry(id: WaiterID(0), agent: agent, origin: origin, wish: wish))
         precondition(UInt64(slot.index) < 1 << WaitTable.slotBits)
         let id = WaiterID(lastSerial << WaitTable.slotBits | UInt64(slot.index))
-        entries[slot] = Entry(id: id, agent: agent, wish: wish)
+        entries[slot] = Entry(id: id, agent: agent, origin: origin, wish: wish)
         calls.append(slot, to: &chain)
         switch wish {
         case .lease: leaseCount += 1

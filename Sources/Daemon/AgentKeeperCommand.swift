@@ -48,9 +48,15 @@ struct ListenerOptions: ParsableArguments {
     @Option(
         name: .customLong("metrics-addr"),
         help: ArgumentHelp(
-            "Where /healthz, /readyz, /metrics and the page are served; \"off\" for nowhere. If the default is taken, the daemon runs without it. (default: 127.0.0.1:9090)",
+            "Where the page, its JSON, /healthz, /readyz and /metrics are served; \"off\" for nowhere. If the default is taken, the daemon runs without it. (default: 127.0.0.1:9090)",
             valueName: "host:port"))
     var metricsAddress: String?
+
+    @Flag(
+        help:
+            "Let the page act: release a lease, deregister an agent, requeue a task, delete a policy. Only where --metrics-addr is this machine's own."
+    )
+    var dashboardActions = false
 
     @Option(
         help: ArgumentHelp(

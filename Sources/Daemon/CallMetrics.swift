@@ -2,6 +2,7 @@
 
 import Admin
 import Coordination
+import Journal
 import RPC
 import Services
 
@@ -76,4 +77,31 @@ func watchMetrics(_ hub: WatchHub, _ coordinator: Coordinator) -> MetricsSource 
             "agentkeeper_watchers_ended_total", "Watchers that were ended because the history had moved past them.",
             snapshot.endedForLag)
     }
+}
+
+extension Load {
+    /// What the page's charts are made of.
+    init(_ server: Server, _ hub: WatchHub, _ coordinator: Coordinator, _ journal: JournalRunner?) {
+        self.init()
+        let calls = server.snapshot()
+        latencyBounds = CallStatistics.latencyBounds
+        latencyBuckets = Array(repeating: 0, count: latencyBounds.count + 1)
+        for method in calls.methods {
+            self.calls += method.finished
+            for code in Self.faults { errors += method.byCode[Int(code.rawValue)] }
+            openCalls += method.open
+            // A stream or a wait takes as long as its client likes.
+            guard method.kind == .unary, !method.path.hasSuffix("/ClaimTask") else { continue }
+            for (index, count) in method.latencyBuckets.enumerated() { latencyBuckets[index] += count }
+        }
+        openConnections = calls.openConnections
+        let last = coordinator.read(at: Clock.now()) { $0.lastSequence }.result
+        let watches = hub.snapshot(last: last)
+        watchers = watches.open
+        watchLag = watches.maxLag
+        isDiskFull = journal?.numbers.isOutOfRoom ?? false
+    }
+
+    /// Statuses that are not the caller's fault.
+    private static let faults: [Status.Code] = [.unknown, .resourceExhausted, .internal, .unavailable, .dataLoss]
 }

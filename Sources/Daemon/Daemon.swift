@@ -2,6 +2,7 @@
 
 import Admin
 import CProcess
+import CSodium
 import Coordination
 import Dispatch
 import Glibc
@@ -65,27 +66,37 @@ struct Daemon {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
         let store = try openStore()
         let coordinator = store?.coordinator ?? Self.coordinatorInMemory(settings.limits)
+        let history = store?.history ?? Self.newHistory()
         let facts = DaemonFacts(version: version, isDurable: store != nil, startedAt: Clock.now())
         let services = AgentKeeperServices(
-            coordinator: coordinator, group: group, facts: facts, history: store?.history ?? Self.newHistory())
+            coordinator: coordinator, group: group, facts: facts, history: history)
         let server = Server(methods: services.methods, limits: settings.rpcLimits, group: group)
         let journal = store?.start { server.releaseAnswers(upTo: $0.value) }
         let isReady = Readiness()
 
-        var sources: [MetricsSource] = [
+        let rpcAddress = Mutex(sockets.rpc?.description ?? settings.address.description)
+        var sources = AdminSources(
+            coordinator: coordinator, now: { Clock.now() },
+            daemon: DaemonDescription(
+                version: version, startedAt: facts.startedAt, isDurable: facts.isDurable, history: history),
+            isReady: { isReady.value }, rpcAddress: { rpcAddress.withLock { $0 } })
+        sources.metrics = [
             buildMetrics(version: version, nghttp2Version: nghttp2Version),
             coreMetrics { coordinator.read(at: Clock.now()) { $0.counts }.result },
             rpcMetrics(server, maxConnections: settings.rpcLimits.maxConnections),
             watchMetrics(services.watches, coordinator),
             processMetrics,
         ]
-        if let journal { sources.append(journalMetrics(journal)) }
-        let admin = try await startAdmin(group, isReady, sources)
+        if let journal { sources.metrics.append(journalMetrics(journal)) }
+        if settings.allowsActions { sources.actionToken = Self.newSecret() }
+        sources.load = { Load(server, services.watches, coordinator, journal) }
+        let admin = try await startAdmin(group, sources)
         let ticker = group.next().scheduleRepeatedTask(
             initialDelay: .milliseconds(Self.tickMilliseconds), delay: .milliseconds(Self.tickMilliseconds)
         ) { _ in coordinator.advance(to: Clock.now()) }
 
         let address = try await listen(settings.address, sockets.rpc, flag: "--addr") { try await server.start($0) }
+        rpcAddress.withLock { $0 = display(address) }
         isReady.set(true)
         parent?.tell(display(address))
         let watchdog = Watchdog(manager, group: group, coordinator: coordinator, journal: journal, logger: logger)
@@ -93,7 +104,7 @@ struct Daemon {
         manager.ready("gRPC is served on \(display(address)); \(store?.description ?? Self.inMemory)")
         logger.info("gRPC is served", metadata: ["addr": "\(display(address))", "threads": "\(settings.threads)"])
         if let admin {
-            logger.info("metrics and health are served", metadata: ["addr": "\(display(admin.address))"])
+            logger.info("the page, metrics and health are served", metadata: ["addr": "\(display(admin.address))"])
         }
         logger.info(
             "\(store?.description ?? Self.inMemory)",
@@ -147,27 +158,41 @@ struct Daemon {
         String(UInt64.random(in: 0...UInt64.max), radix: 16)
     }
 
+    /// 128 random bits.
+    private static func newSecret() -> String {
+        let words = withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 2) { words in
+            randombytes_buf(words.baseAddress!, 16)
+            return (words[0], words[1])
+        }
+        return AgentID(high: words.0, low: words.1).description
+    }
+
     // MARK: Listeners
 
     private func startAdmin(
-        _ group: MultiThreadedEventLoopGroup, _ isReady: Readiness, _ sources: [MetricsSource]
+        _ group: MultiThreadedEventLoopGroup, _ sources: AdminSources
     ) async throws -> (server: AdminServer, address: SocketAddress)? {
         guard let wanted = settings.metricsAddress ?? (sockets.metrics == nil ? nil : .defaultMetrics) else {
             return nil
         }
-        let server = AdminServer(
-            group: group, sources: sources, isReady: { isReady.value },
-            page: homePage(version: version, rpcAddress: sockets.rpc?.description ?? settings.address.description))
+        let server = AdminServer(group: group, sources: sources)
         do {
             let address = try await listen(wanted, sockets.metrics, flag: "--metrics-addr") {
                 try await server.start($0)
             }
+            guard address.isLoopback || !settings.allowsActions else {
+                throw StartFailure(
+                    message:
+                        "--dashboard-actions needs a --metrics-addr that only this machine can reach, such as 127.0.0.1:9090: on \(display(address)) anybody could act, since there is no TLS and no authentication yet"
+                )
+            }
             if !address.isLoopback {
                 settings.logger.warning(
-                    "the metrics port is open beyond this machine", metadata: ["addr": "\(display(address))"])
+                    "the metrics port is open beyond this machine: whoever reaches it sees what the agents do",
+                    metadata: ["addr": "\(display(address))"])
             }
             return (server, address)
-        } catch let failure as StartFailure where !settings.metricsAddressWasAskedFor {
+        } catch let failure as StartFailure where !settings.metricsAddressWasAskedFor && sockets.metrics == nil {
             settings.logger.warning("\(failure.message); going on without metrics and health")
             return nil
         }
@@ -246,13 +271,6 @@ struct Daemon {
             settings.logger.warning(
                 "can't raise the limit of open files", metadata: ["reason": "\(String(cString: strerror(errno)))"])
         }
-    }
-}
-
-extension SocketAddress {
-    fileprivate var isLoopback: Bool {
-        guard let ip = ipAddress else { return true }
-        return ip.hasPrefix("127.") || ip == "::1" || ip.hasPrefix("::ffff:127.")
     }
 }
 

@@ -2,6 +2,7 @@
 // so that lines of several threads never mix.
 
 import Glibc
+import JSON
 import Logging
 
 enum LogFormat: String, Sendable {
@@ -72,20 +73,8 @@ struct LineLogHandler: LogHandler {
     }
 
     private func jsonString(_ text: String) -> String {
-        var quoted = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": quoted += "\\\""
-            case "\\": quoted += "\\\\"
-            case "\n": quoted += "\\n"
-            case "\r": quoted += "\\r"
-            case "\t": quoted += "\\t"
-            case _ where scalar.value < 0x20:
-                let digits = String(scalar.value, radix: 16)
-                quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: quoted.unicodeScalars.append(scalar)
-            }
-        }
-        return quoted + "\""
+        var quoted = ""
+        JSON.quote(text, to: &quoted)
+        return quoted
     }
 }

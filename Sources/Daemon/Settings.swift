@@ -19,6 +19,8 @@ struct Settings {
     let metricsAddress: ListenAddress?
     /// Whether the metrics address was asked for: then it must be had.
     let metricsAddressWasAskedFor: Bool
+    /// Whether the page may act, and not only look.
+    let allowsActions: Bool
     let threads: Int
     /// Whether the daemon belongs to the program that started it.
     let exitsWithParent: Bool
@@ -47,6 +49,10 @@ struct Settings {
         case .off: metricsAddress = nil
         case .at(let address): metricsAddress = address
         case nil: metricsAddress = .defaultMetrics
+        }
+        allowsActions = try source.isSet("dashboard-actions", listeners.dashboardActions)
+        guard !allowsActions || metricsAddress != nil else {
+            throw Problem(message: "--dashboard-actions: there is no page with --metrics-addr off")
         }
         threads = try source.value("threads", listeners.threads, count(1...256)) ?? min(System.coreCount, 4)
         exitsWithParent = listeners.exitWithParent
@@ -111,6 +117,16 @@ struct Settings {
     /// A flag, or its environment variable.
     private struct Source {
         let environment: Environment
+
+        func isSet(_ flag: String, _ given: Bool) throws(Problem) -> Bool {
+            try value(flag, given ? "true" : nil) { text throws(Problem) in
+                switch text.lowercased() {
+                case "true", "1", "yes", "on": return true
+                case "false", "0", "no", "off": return false
+                default: throw Problem(message: "must be true or false, found \(quoted(text))")
+                }
+            } ?? false
+        }
 
         func value<Value>(
             _ flag: String, _ given: String?, _ parse: (String) throws(Problem) -> Value

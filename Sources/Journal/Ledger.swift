@@ -116,11 +116,12 @@ final class Ledger {
             task.become(state, at: now.instant)
             tasks.put(task)
         case .taskForgotten(let id): tasks.remove(id)
-        case .event(let topic, let agent, let subject):
+        case .event(let topic, let agent, let subject, let reason, let trace):
             let sequence = Sequence(daemon.counters.lastSequence.value + 1)
             daemon.counters.lastSequence = sequence
             let event = Event(
-                sequence: sequence, topic: topic, occurredAt: now.wall, payload: try payload(subject), agent: agent)
+                sequence: sequence, topic: topic, occurredAt: now.wall, payload: try payload(subject), agent: agent,
+                reason: reason, origin: trace.map { Origin(trace: $0) })
             events.append(EventRow(event: event, at: now.instant))
         }
     }

@@ -377,6 +377,8 @@ struct EventRow: StoredRow {
             .init("topic", "TEXT NOT NULL"),
             .init("agent_id", "TEXT"),
             .init("subject", "TEXT NOT NULL"),
+            .init("reason", "TEXT"),
+            .init("trace_parent", "TEXT"),
             .init("occurred_clock_ns", "INTEGER NOT NULL"),
             .init("payload", "BLOB NOT NULL"),
         ],
@@ -406,7 +408,9 @@ struct EventRow: StoredRow {
         event.payload.write(to: &payload)
         return [
             .unsigned(event.sequence.value), .time(event.occurredAt), .text(event.topic.rawValue),
-            .optional(event.agent, SQLValue.agent), .text(subject), .integer(at.nanoseconds), .blob(payload.bytes),
+            .optional(event.agent, SQLValue.agent), .text(subject),
+            event.reason == .none ? .null : .text(event.reason.text), .optional(event.trace) { .text($0.text) },
+            .integer(at.nanoseconds), .blob(payload.bytes),
         ]
     }
 
@@ -416,6 +420,8 @@ struct EventRow: StoredRow {
         let topic = try row.converted { Topic(rawValue: $0) }
         let agent = try row.optionalAgent()
         _ = try row.text()
+        let reason = try row.optional { if case .text(let text) = $0 { EventReason(text: text) } else { nil } }
+        let trace = try row.optional { if case .text(let text) = $0 { TraceContext(text) } else { nil } }
         at = try row.instant()
         let bytes = try row.blob()
         let payload = bytes.withUnsafeBytes { bytes in
@@ -423,7 +429,9 @@ struct EventRow: StoredRow {
             return try? Event.Payload(from: &reader)  // The checksum held: only a writer's error is left.
         }
         guard let payload else { throw row.wrong(.blob(bytes)) }
-        event = Event(sequence: sequence, topic: topic, occurredAt: occurredAt, payload: payload, agent: agent)
+        event = Event(
+            sequence: sequence, topic: topic, occurredAt: occurredAt, payload: payload, agent: agent,
+            reason: reason ?? .none, origin: trace.map { Origin(trace: $0) })
     }
 }
 

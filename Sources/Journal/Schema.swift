@@ -8,7 +8,7 @@ enum Schema {
     /// "AKpr" in the file's header, where `file` and SQLite look for it.
     static let applicationID: Int64 = 0x414b_7072
     /// Goes up by one with every change of the tables.
-    static let version: Int64 = 1
+    static let version: Int64 = 2
 
     private static let layouts: [TableLayout] = [
         DaemonRow.layout, StoredAgent.layout, StoredLease.layout, ReleaseRow.layout, RequestRow.layout,
@@ -16,7 +16,9 @@ enum Schema {
     ]
 
     /// What brings a database of the version that is the key to the next one. Version 1 is the first.
-    private static let migrations: [Int64: String] = [:]
+    private static let migrations: [Int64: @Sendable (Database) throws(JournalError) -> Void] = [
+        1: { database throws(JournalError) in try EventsMigration.run(database) }
+    ]
 
     /// Says so if the file is none of ours, or one that this version can't read. Reads 100 bytes and touches nothing: a
     /// file that is refused must stay as it was.
@@ -79,10 +81,10 @@ enum Schema {
         guard found < version else { return }
         try database.transaction { () throws(JournalError) in
             for step in found..<version {
-                guard let sql = migrations[step] else {
+                guard let migrate = migrations[step] else {
                     throw .unusable("there is no way from schema version \(step) to \(step + 1)")
                 }
-                try database.execute(sql)
+                try migrate(database)
             }
             try database.execute("PRAGMA user_version = \(version)")
         }

@@ -64,18 +64,26 @@ extension StoredRow {
 
     /// Takes the present row of a statement.
     init(row statement: Statement) throws(JournalError) {
-        var values: [SQLValue] = []
-        values.reserveCapacity(statement.columnCount)
-        for column in 0..<statement.columnCount { values.append(try statement.value(column)) }
-        guard values.last == .integer(checksum(values.dropLast())) else {
-            throw .damaged("agentkeeper.db is damaged: a row of table \(Self.layout.name) has a wrong checksum")
-        }
-        var reader = RowReader(table: Self.layout, values: values)
+        var reader = RowReader(table: Self.layout, values: try statement.unsealed(ofTable: Self.layout.name))
         self = try Self(from: &reader)
     }
 }
 
-private func checksum(_ values: ArraySlice<SQLValue>) -> Int64 {
+extension Statement {
+    /// The present row, checked, without its checksum.
+    func unsealed(ofTable table: String) throws(JournalError) -> [SQLValue] {
+        var values: [SQLValue] = []
+        values.reserveCapacity(columnCount)
+        for column in 0..<columnCount { values.append(try value(column)) }
+        guard values.popLast() == .integer(checksum(values[...])) else {
+            throw .damaged("agentkeeper.db is damaged: a row of table \(table) has a wrong checksum")
+        }
+        return values
+    }
+}
+
+/// Of a row's other columns, in the order of the layout.
+func checksum(_ values: ArraySlice<SQLValue>) -> Int64 {
     var print = Fingerprint()
     for value in values {
         switch value {

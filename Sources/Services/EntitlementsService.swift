@@ -97,18 +97,3 @@ extension Policy {
             action: String(wire: policy.action), resource: String(wire: policy.resource), effect: effect)
     }
 }
-
-extension Verdict {
-    fileprivate var isAllowed: Bool {
-        if case .allowed = self { true } else { false }
-    }
-
-    /// The contract's words.
-    fileprivate var reason: String {
-        switch self {
-        case .allowed(let id): "allowed by policy \"\(id)\""
-        case .denied(let id): "denied by policy \"\(id)\""
-        case .noMatch: "no matching policy (default deny)"
-        }
-    }
-}

@@ -6,10 +6,6 @@ import RPC
 struct Listing {
     private static let defaultPageSize = 1_000
     private static let maxPageSize = 10_000
-    /// The lock is let go after so many places.
-    private static let placesAtOnce = 500
-    /// A filter that lets hardly anything through must not keep its event loop: so many places a call.
-    private static let maxPlaces = 20_000
 
     private let pageSize: Int
     private let start: UInt64
@@ -30,24 +26,13 @@ struct Listing {
     func read<Value: Sendable>(
         _ call: ServerCall, _ context: ServiceContext, _ look: Look<Value>
     ) throws(Status) -> Stretch<Value> {
-        var all = Stretch<Value>(examined: start)
-        var places = 0
-        repeat {
-            let next: Stretch<Value>
-            do throws(Refusal) {
-                let (after, room) = (all.examined, pageSize - all.found.count)
-                next = try context.read(call) { machine throws(Refusal) in
-                    try look(machine, after, room, Self.placesAtOnce)
-                }
-            } catch {
-                throw Status(error)
+        do throws(Refusal) {
+            return try Stretch.gathered(after: start, limit: pageSize) { after, limit, scanning throws(Refusal) in
+                try context.read(call) { machine throws(Refusal) in try look(machine, after, limit, scanning) }
             }
-            all.found += next.found
-            all.examined = next.examined
-            all.isLast = next.isLast
-            places += Self.placesAtOnce
-        } while !all.isLast && all.found.count < pageSize && places < Self.maxPlaces
-        return all
+        } catch {
+            throw Status(error)
+        }
     }
 
     struct Filled<Message> {

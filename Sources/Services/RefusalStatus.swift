@@ -13,7 +13,7 @@ extension Status {
         case .invalid: .invalidArgument
         case .unknownAgent, .deadAgent, .noLease, .unknownPolicy, .unknownTask: .notFound
         case .heldByAnother, .staleToken, .notClaimer: .permissionDenied
-        case .notClaimed, .leaseOnQueuedTask, .releaseOfClaim: .failedPrecondition
+        case .notClaimed, .notRequeuable, .leaseOnQueuedTask, .leaseOnFinishedTask, .releaseOfClaim: .failedPrecondition
         case .requestIDReused: .alreadyExists
         case .limitReached: .resourceExhausted
         case .historyGone, .futureSequence: .outOfRange

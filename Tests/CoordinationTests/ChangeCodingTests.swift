@@ -70,6 +70,10 @@ private let changes: [Change] =
         let subjects: [EventSubject] = [.agent(a), .lease("t"), .election("g"), .policy(PolicyID("p")), .task("q")]
         return .event(topic, agent: index % 2 == 0 ? last : nil, subject: subjects[index % subjects.count])
     }
+    + EventReason.allCases.flatMap { reason -> [Change] in
+        let traces = [nil, TraceContext(traceHigh: .max, traceLow: 0, parent: .max, flags: .max)]
+        return traces.map { .event(.agentDied, agent: last, subject: .agent(a), reason: reason, trace: $0) }
+    }
 
 private let payloads: [Event.Payload] =
     agents.map { .agent($0) } + [.lease(lease)] + elections.map { .election($0) } + policies.map { .policy($0) }
@@ -110,8 +114,23 @@ private func reread(_ bytes: [UInt8], asPayload: Bool) -> [UInt8]? {
 
     @Test func `Every change and every payload comes back as it was, and every kind is among them`() {
         for (bytes, isPayload) in samples { #expect(reread(bytes, asPayload: isPayload) == bytes) }
-        #expect(Set(changes.map { encoded($0)[0] }) == Set(1...17))
+        #expect(Set(changes.map { encoded($0)[0] }) == Set(1...18))
         #expect(Set(payloads.map { encoded($0)[0] }) == Set(1...5))
+    }
+
+    @Test func `An event as it was written before events had reasons is read as one without`() throws {
+        // Kind 17, agent.died, of an agent, about an agent: bytes of the first version.
+        let id: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 97, 0, 0, 0, 0, 0, 0, 0]
+        let bytes: [UInt8] = [17, 3, 1] + id + [1] + id
+        #expect(reread(bytes, asPayload: false) == bytes)
+        try bytes.withUnsafeBytes { bytes in
+            var reader = ByteReader(bytes)
+            guard
+                case .event(.agentDied, agent: a, subject: .agent(a), let reason, let trace) = try Change(
+                    from: &reader)
+            else { throw ByteReader.Malformed() }
+            #expect(reason == .none && trace == nil)
+        }
     }
 
     @Test func `Bytes that end too early are refused, wherever they end`() {
@@ -139,7 +158,7 @@ private func reread(_ bytes: [UInt8], asPayload: Bool) -> [UInt8]? {
     }
 
     @Test func `A kind that nobody knows is refused`() {
-        for kind in [0, 18, 255] as [UInt8] {
+        for kind in [0, 19, 255] as [UInt8] {
             #expect(reread([kind] + [UInt8](repeating: 0, count: 64), asPayload: false) == nil)
         }
         for kind in [0, 6, 255] as [UInt8] {

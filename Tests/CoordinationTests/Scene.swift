@@ -29,9 +29,11 @@ final class Scene {
         _ = say(.advance)
     }
 
+    /// - Parameter trace: of the call; by its number.
     @discardableResult
-    func say(_ command: Command) -> String {
-        let outcome = machine.apply(command, at: now)
+    func say(_ command: Command, trace: UInt64? = nil) -> String {
+        let trace = trace.flatMap { TraceContext(traceHigh: 0, traceLow: $0, parent: 1, flags: 0) }
+        let outcome = machine.apply(command, at: now, from: trace.map { Origin(trace: $0) })
         machine.checkInvariants()
         for (waiter, outcome) in machine.takeSettled() {
             settledBefore.append("\(name(waiter)): \(line(outcome))")
@@ -55,13 +57,21 @@ final class Scene {
     // MARK: Looking
 
     /// The events since the last look.
-    var events: [String] {
+    var events: [String] { newEvents?.map(describe) ?? ["the history is gone"] }
+
+    /// The same, each with why it happened, and the number of the trace of the call that it answers.
+    var stories: [String] {
+        newEvents?.map { event in
+            describe(event) + (event.reason == .none ? "" : ": \(event.reason.text)")
+                + (event.trace.map { " /\($0.traceLow)" } ?? "")
+        } ?? ["the history is gone"]
+    }
+
+    private var newEvents: [Event]? {
         guard let (new, _) = try? machine.events(after: seen, matching: EventFilter(), limit: .max, scanning: .max)
-        else {
-            return ["the history is gone"]
-        }
+        else { return nil }
         seen = machine.lastSequence
-        return new.map(describe)
+        return new
     }
 
     /// The waits that ended since the last look.
@@ -184,6 +194,7 @@ func describe(_ reply: Reply) -> String {
     case .lease(let lease, let acquired): (acquired ? "has " : "held ") + describe(lease)
     case .election(let state): describe(state)
     case .policy(let policy): "policy \(policy.id)"
+    case .forced(let sequence): "done by force: event \(sequence.value)"
     case .created(let task): describe(task)
     case .claimed(let task, let lease): "claimed \(task.id) #\(lease.token.value) until \(seconds(lease.expiresAt))"
     }
@@ -201,6 +212,8 @@ func describe(_ refusal: Refusal) -> String {
     case .unknownTask(let task): "unknown task \(task)"
     case .notClaimer(let task, let claimer, let caller): "\(task) is with \(claimer.letter), not \(caller.letter)"
     case .notClaimed(let task, let status): "\(task) is \(status)"
+    case .notRequeuable(let task, let status): "\(task) is \(status), not to be put back"
+    case .leaseOnFinishedTask(let task, let holder): "\(task) is the name of a lease of \(holder.letter)"
     case .leaseOnQueuedTask(let task, let status): "\(task) is queued, \(status)"
     case .releaseOfClaim(let task): "\(task) is a claim"
     case .requestIDReused(let id): "reused \(id)"

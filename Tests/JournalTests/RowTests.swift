@@ -107,7 +107,10 @@ private let events: [EventRow] = {
         EventRow(
             event: Event(
                 sequence: Sequence(UInt64(index + 1)), topic: pair.1, occurredAt: latest, payload: pair.0,
-                agent: index % 2 == 0 ? last : nil),
+                agent: index % 2 == 0 ? last : nil, reason: EventReason.allCases[index % EventReason.allCases.count],
+                origin: index % 3 == 0
+                    ? nil
+                    : Origin(trace: TraceContext(traceHigh: 0, traceLow: .max, parent: 1, flags: UInt8(index)))),
             at: Instant(nanoseconds: .min))
     }
 }()

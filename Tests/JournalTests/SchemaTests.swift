@@ -21,7 +21,7 @@ import Testing
         #expect(try directory.names == ["agentkeeper.db"])
         #expect(complaintAboutHeader == nil)
         let database = try directory.database()
-        #expect(try database.value("PRAGMA user_version") == 1)
+        #expect(try database.value("PRAGMA user_version") == 2)
         #expect(try database.value("PRAGMA application_id") == 0x414b_7072)
         let daemon = try Ledger.daemonRow(database)
         #expect(daemon.identity == 0xffff_fffe && daemon.counters == counters && daemon.lastPosition == 0)
@@ -41,8 +41,8 @@ import Testing
                 "FILE is a database of another program; choose another directory"
             ),
             (
-                ["PRAGMA application_id = 1095463026", "PRAGMA user_version = 2", "CREATE TABLE t (x)"],
-                "FILE was written by a newer version (schema 2, this one knows 1); "
+                ["PRAGMA application_id = 1095463026", "PRAGMA user_version = 3", "CREATE TABLE t (x)"],
+                "FILE was written by a newer version (schema 3, this one knows 2); "
                     + "use that version, or a backup from before"
             ),
             (

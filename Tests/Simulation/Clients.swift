@@ -29,6 +29,9 @@ struct Clients {
     /// When an agent was last made to give up a task, or everything.
     private var givenUp: [Work: Int64] = [:]
 
+    /// When a task was last taken away by force, from whoever had it.
+    private var takenAway: [TaskID: Int64] = [:]
+
     private struct Work: Hashable {
         let agent: AgentID
         let task: TaskID?
@@ -41,7 +44,11 @@ struct Clients {
         switch command {
         case .releaseLease(let held): giveUp(held.agent, held.task, at: now)
         case .completeTask(let finish, _), .failTask(let finish, _): giveUp(finish.agent, finish.task, at: now)
-        case .deregister(let agent): giveUp(agent, nil, at: now)
+        case .deregister(let agent), .forceDeregister(let agent): giveUp(agent, nil, at: now)
+        // Its holder doesn't know, which is what tokens are for.
+        case .forceRelease(let task, _), .forceRequeue(let task):
+            takenAway[task] = now
+            beliefs[task] = nil
         default: break
         }
     }
@@ -120,6 +127,7 @@ struct Clients {
         // It may have been given up before anybody was told of it.
         let ends = [
             givenUp[Work(agent: lease.holder, task: lease.task)], givenUp[Work(agent: lease.holder, task: nil)],
+            takenAway[lease.task],
         ]
         guard ends.allSatisfy({ $0 ?? .min < moment }) else { return }
         beliefs[lease.task] = Belief(agent: lease.holder, token: token, until: until)
@@ -167,6 +175,11 @@ struct Clients {
         case 79..<88: return .claimTask(agent)
         case 88..<92: return held.map { .completeTask(finish($0, &random), output: [1]) } ?? .claimTask(agent)
         case 92..<96: return held.map { .failTask(finish($0, &random), reason: "r") } ?? .claimTask(agent)
+        case 96: return held.map { .forceRelease($0.task, $0.token) } ?? .advance
+        case 97: return .forceRequeue(random.pick(tasks))
+        case 98:
+            return random.chance(60)
+                ? .forceDeregister(agent) : .forceDeletePolicy(PolicyID(random.pick(["p", "q", "r", "s"])))
         default: return .advance
         }
     }

@@ -98,6 +98,11 @@ struct Model {
         self.lastToken = lastToken
     }
 
+    /// The trace that a call comes with: most have one.
+    static func trace(ofCall call: Int) -> TraceContext? {
+        call % 3 == 0 ? nil : TraceContext(traceHigh: 0, traceLow: UInt64(call), parent: 1, flags: UInt8(call % 2))
+    }
+
     /// The daemon was away or stopped: no agent's silence counts, and those who waited are gone if it was away.
     mutating func awaken(at now: Uptime) {
         for id in agents.keys { agents[id]?.heard = now }

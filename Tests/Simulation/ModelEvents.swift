@@ -7,9 +7,10 @@ extension Model {
     /// A command while its events are taken in.
     struct Cause {
         var command: Command
+        var trace: TraceContext?
         var now: Uptime
-        /// Agents that died in the course of it.
-        var died: Set<AgentID> = []
+        /// Agents that died in the course of it, and the trace of what they died of.
+        var died: [AgentID: TraceContext?] = [:]
         /// Claims whose tokens are not known yet: the event doesn't tell.
         var claims: [TaskID] = []
     }
@@ -20,18 +21,48 @@ extension Model {
             "Event \(event.sequence.value) came after \(lastSequence).")
         lastSequence = event.sequence.value
         switch event.payload {
-        case .agent(let agent): try take(event.topic, agent, &cause)
-        case .lease(let lease): try take(event.topic, lease, cause)
-        case .election(let state): try take(state, by: event.agent, cause)
-        case .policy(let policy): try take(event.topic, policy, cause)
-        case .task(let task): try take(event.topic, task, by: event.agent, &cause)
+        case .agent(let agent): try take(event, agent, &cause)
+        case .lease(let lease): try take(event, lease, cause)
+        case .election(let state): try take(event, state, cause)
+        case .policy(let policy): try take(event, policy, cause)
+        case .task(let task): try take(event, task, &cause)
         }
+        if event.topic != .leaseAcquired, event.topic != .taskClaimed { try check(event, cause) }
+    }
+
+    /// An event that answers no call that waited comes from the present command, or from time.
+    private func check(_ event: Event, _ cause: Cause) throws(Violation) {
+        let expected: TraceContext? =
+            switch event.reason {
+            case .silence, .ranOut: nil
+            case .holderDied, .leaderDied: event.agent.flatMap { cause.died[$0] } ?? nil
+            default: event.topic == .agentUnreachable ? nil : cause.trace
+            }
+        try checkTrace(of: event, expected)
+        let reasons: Set<EventReason> =
+            switch event.topic {
+            case .agentDied: [.silence, .deregistered, .forced]
+            case .leaseExpired, .taskRequeued: [.ranOut, .holderDied, .notDelivered, .forced]
+            case .leaderChanged: [.campaigned, .resigned, .leaderDied]
+            case .policyDeleted: [.none, .forced]
+            default: [.none]
+            }
+        try require(
+            reasons.contains(event.reason), .theUnaskedIsNot,
+            "The reason of a \(event.topic.rawValue) is \(event.reason).")
+    }
+
+    private func checkTrace(of event: Event, _ expected: TraceContext?) throws(Violation) {
+        try require(
+            event.trace == expected, .theUnaskedIsNot,
+            "\(event.topic.rawValue) \(event.sequence.value) is told to come from \(event.trace?.text as Any), "
+                + "not \(expected?.text as Any).")
     }
 
     // MARK: Agents
 
-    private mutating func take(_ topic: Topic, _ info: AgentInfo, _ cause: inout Cause) throws(Violation) {
-        let id = info.id
+    private mutating func take(_ event: Event, _ info: AgentInfo, _ cause: inout Cause) throws(Violation) {
+        let (id, topic) = (info.id, event.topic)
         try require(!buried.contains(id), .theDeadNeverReturn, "\(topic.rawValue) of \(id), which had died.")
         if topic == .agentRegistered {
             guard case .register(let request) = cause.command, request.newID == id, agents[id] == nil else {
@@ -58,9 +89,11 @@ extension Model {
             }
             agents[id]?.status = .alive
         case .agentDied:
-            if case .deregister(id) = cause.command {
-                // At its own wish.
-            } else {
+            switch (event.reason, cause.command) {
+            case (.deregistered, .deregister(id)), (.forced, .forceDeregister(id)): break
+            default:
+                try require(
+                    event.reason == .silence, .theUnaskedIsNot, "Agent \(id) died: \(event.reason).")
                 try require(
                     cause.now.hasPassed(deadAfter(agent), since: agent.heard), .nothingExpiresEarly,
                     "Agent \(id) died \(cause.now.whole - agent.heard.whole) ns after it was heard, "
@@ -68,7 +101,7 @@ extension Model {
             }
             agents[id] = nil
             buried.insert(id)
-            cause.died.insert(id)
+            cause.died.updateValue(event.trace, forKey: id)
             for group in candidates.keys { candidates[group]?.removeAll { $0 == id } }
         default: throw Violation(.theUnaskedIsNot, "A \(topic.rawValue) of an agent.")
         }
@@ -76,8 +109,8 @@ extension Model {
 
     // MARK: Leases
 
-    private mutating func take(_ topic: Topic, _ lease: Lease, _ cause: Cause) throws(Violation) {
-        let (task, token) = (lease.task, lease.token.value)
+    private mutating func take(_ event: Event, _ lease: Lease, _ cause: Cause) throws(Violation) {
+        let (task, token, topic) = (lease.task, lease.token.value, event.topic)
         if topic == .leaseAcquired {
             try require(
                 leases[task] == nil, .oneHolderATask,
@@ -87,9 +120,10 @@ extension Model {
             try require(
                 work[task].map { $0.status == .completed || $0.status == .dead } ?? true, .oneAgentATask,
                 "A lease was given on task \(task) of the queue.")
-            guard let request = takeWish(for: task, lease.holder, cause.command) else {
+            guard let (request, trace) = takeWish(for: task, lease.holder, cause) else {
                 throw Violation(.theUnaskedIsNot, "Agent \(lease.holder) never asked for \(task).")
             }
+            try checkTrace(of: event, trace)
             lastToken = token
             leases[task] = Holding(
                 agent: lease.holder, token: token, ttl: ttl(request.ttlSeconds), since: cause.now, isClaim: false,
@@ -122,7 +156,7 @@ extension Model {
             released[token] = wanted
             releases.append((token, cause.now))
         case .leaseExpired:
-            try checkMayBeLost(task, held, cause)
+            try checkMayBeLost(task, held, event.reason, cause)
             leases[task] = nil
         default: throw Violation(.theUnaskedIsNot, "A \(topic.rawValue) of a lease.")
         }
@@ -133,9 +167,16 @@ extension Model {
         leases[task]?.since = now
     }
 
-    private func checkMayBeLost(_ task: TaskID, _ held: Holding, _ cause: Cause) throws(Violation) {
-        if cause.died.contains(held.agent) { return }
-        if case .returnGrant(task, let token) = cause.command, token.value == held.token { return }
+    private func checkMayBeLost(
+        _ task: TaskID, _ held: Holding, _ reason: EventReason, _ cause: Cause
+    ) throws(Violation) {
+        switch (reason, cause.command) {
+        case (.holderDied, _) where cause.died[held.agent] != nil: return
+        case (.notDelivered, .returnGrant(task, let token)) where token.value == held.token: return
+        case (.forced, .forceRelease(task, let token)) where token.value == held.token: return
+        case (.forced, .forceRequeue(task)) where held.isClaim: return
+        default: try require(reason == .ranOut, .theUnaskedIsNot, "\(task) was lost: \(reason).")
+        }
         try require(
             cause.now.hasPassed(Int64(held.ttl) * Self.second, since: held.since), .nothingExpiresEarly,
             "\(task) ran out \(cause.now.whole - held.since.whole) ns after it was given for \(held.ttl) s.")
@@ -143,8 +184,8 @@ extension Model {
 
     /// The request that the lease was given for: of the first call that waits for it, or else the command.
     private mutating func takeWish(
-        for task: TaskID, _ agent: AgentID, _ command: Command
-    ) -> Command.AcquireLease? {
+        for task: TaskID, _ agent: AgentID, _ cause: Cause
+    ) -> (Command.AcquireLease, TraceContext?)? {
         for wait in waiting {
             guard case .acquireLease(let request) = wait.command, request.task == task, isAlive(request.agent) else {
                 continue
@@ -157,26 +198,31 @@ extension Model {
                     || request.requestID != nil && retry.requestID == request.requestID && retry.task == task
                         && retry.agent == agent
             }
-            return request
+            return (request, Self.trace(ofCall: wait.call))
         }
-        guard case .acquireLease(let request) = command, request.task == task, request.agent == agent else {
+        guard case .acquireLease(let request) = cause.command, request.task == task, request.agent == agent else {
             return nil
         }
-        return request
+        return (request, cause.trace)
     }
 
     // MARK: Elections
 
-    private mutating func take(_ state: ElectionState, by agent: AgentID?, _ cause: Cause) throws(Violation) {
+    private mutating func take(_ event: Event, _ state: ElectionState, _ cause: Cause) throws(Violation) {
         let group = state.group
         // Not what was due before the command did anything, such as a death that leaves nobody, or the leaver, to lead.
         switch cause.command {
         case .campaign(group, let newcomer)
         where candidates[group, default: []].isEmpty && isAlive(newcomer) && state.leader == newcomer:
             candidates[group] = [newcomer]
+            try require(event.reason == .campaigned, .theUnaskedIsNot, "\(newcomer) leads: \(event.reason).")
         case .resign(group, let leaver) where candidates[group]?.first == leaver && state.leader != leaver:
             candidates[group]?.removeFirst()
-        default: break
+            try require(event.reason == .resigned, .theUnaskedIsNot, "\(leaver) leads no more: \(event.reason).")
+        default:
+            try require(
+                event.reason == .leaderDied && event.agent.map { cause.died[$0] != nil } == true, .theUnaskedIsNot,
+                "The leader of \(group) changed: \(event.reason).")
         }
         let before = elections[group, default: Election()]
         try require(
@@ -193,20 +239,22 @@ extension Model {
 
     // MARK: Policies
 
-    private mutating func take(_ topic: Topic, _ policy: Policy, _ cause: Cause) throws(Violation) {
-        switch (topic, cause.command) {
+    private mutating func take(_ event: Event, _ policy: Policy, _ cause: Cause) throws(Violation) {
+        switch (event.topic, cause.command) {
         case (.policySet, .setPolicy(let wanted)) where wanted.id == policy.id: policies[policy.id] = wanted
-        case (.policyDeleted, .deletePolicy(policy.id)) where policies[policy.id] != nil: policies[policy.id] = nil
-        default: throw Violation(.theUnaskedIsNot, "\(topic.rawValue) of policy \(policy.id).")
+        case (.policyDeleted, .deletePolicy(policy.id)) where policies[policy.id] != nil && event.reason == .none:
+            policies[policy.id] = nil
+        case (.policyDeleted, .forceDeletePolicy(policy.id))
+        where policies[policy.id] != nil && event.reason == .forced:
+            policies[policy.id] = nil
+        default: throw Violation(.theUnaskedIsNot, "\(event.topic.rawValue) of policy \(policy.id).")
         }
     }
 
     // MARK: Tasks
 
-    private mutating func take(
-        _ topic: Topic, _ task: QueuedTask, by agent: AgentID?, _ cause: inout Cause
-    ) throws(Violation) {
-        let id = task.id
+    private mutating func take(_ event: Event, _ task: QueuedTask, _ cause: inout Cause) throws(Violation) {
+        let (id, topic) = (task.id, event.topic)
         if topic == .taskCreated {
             guard case .createTask(let request) = cause.command, request.newID == id, work[id] == nil else {
                 throw Violation(.theUnaskedIsNot, "Nobody created task \(id).")
@@ -219,8 +267,9 @@ extension Model {
             return
         }
         guard let found = work[id] else { throw Violation(.noTaskIsLost, "\(topic.rawValue) of task \(id).") }
+        if topic == .taskRequeued, found.status == .dead { return try revive(id, task, event, cause) }
         try require(!finished.contains(id), .tasksFinishOnce, "\(topic.rawValue) of task \(id), which was finished.")
-        if topic == .taskClaimed { return try claim(found, task, &cause) }
+        if topic == .taskClaimed { return try claim(found, task, event, &cause) }
         guard found.status == .claimed, let held = leases[id], held.isClaim else {
             throw Violation(.oneAgentATask, "\(topic.rawValue) of task \(id), which is \(found.status).")
         }
@@ -235,7 +284,7 @@ extension Model {
             renew(id, ttl, at: cause.now)
             return
         case .taskRequeued:
-            try checkMayBeLost(id, held, cause)
+            try checkMayBeLost(id, held, event.reason, cause)
             work[id]?.status = .pending
             work[id]?.claimer = nil
         case .taskCompleted:
@@ -275,7 +324,25 @@ extension Model {
             "A task was finished under \(finish.token!.value), and is claimed under \(held.token as Any).")
     }
 
-    private mutating func claim(_ found: Work, _ task: QueuedTask, _ cause: inout Cause) throws(Violation) {
+    private mutating func revive(
+        _ id: TaskID, _ task: QueuedTask, _ event: Event, _ cause: Cause
+    ) throws(Violation) {
+        guard case .forceRequeue(id) = cause.command, event.reason == .forced else {
+            throw Violation(.tasksFinishOnce, "Task \(id) returned from the dead: \(event.reason).")
+        }
+        try require(leases[id] == nil, .oneHolderATask, "Task \(id) returned, and \(leases[id]!) has its name.")
+        try require(
+            task.status == .pending && task.retryCount == 0 && !task.failureReason.isEmpty, .noTaskIsLost,
+            "Task \(id) returned as \(task).")
+        finished.remove(id)
+        work[id]?.status = .pending
+        work[id]?.claimer = nil
+        work[id]?.retries = 0
+    }
+
+    private mutating func claim(
+        _ found: Work, _ task: QueuedTask, _ event: Event, _ cause: inout Cause
+    ) throws(Violation) {
         let id = task.id
         guard found.status == .pending, leases[id] == nil, let claimer = task.claimer else {
             throw Violation(.oneAgentATask, "Task \(id) was claimed while it is \(found.status).")
@@ -290,8 +357,13 @@ extension Model {
             $0.value.status == .pending && $0.value.serial < found.serial && $0.value.tools.isSubset(of: agent.tools)
         }
         try require(older == nil, .oneAgentATask, "\(claimer) was given \(id) before the older \(older!.key).")
-        guard endWait(of: claimer) || isClaim(cause.command, by: claimer) else {
-            throw Violation(.theUnaskedIsNot, "\(claimer) never asked for a task.")
+        if let call = endWait(of: claimer) {
+            try checkTrace(of: event, Self.trace(ofCall: call))
+        } else {
+            guard isClaim(cause.command, by: claimer) else {
+                throw Violation(.theUnaskedIsNot, "\(claimer) never asked for a task.")
+            }
+            try checkTrace(of: event, cause.trace)
         }
         work[id]?.status = .claimed
         work[id]?.claimer = claimer
@@ -301,10 +373,9 @@ extension Model {
     }
 
     /// A call of the agent's that waits for a task waits no more.
-    private mutating func endWait(of agent: AgentID) -> Bool {
-        guard let place = waiting.firstIndex(where: { isClaim($0.command, by: agent) }) else { return false }
-        waiting.remove(at: place)
-        return true
+    private mutating func endWait(of agent: AgentID) -> Int? {
+        guard let place = waiting.firstIndex(where: { isClaim($0.command, by: agent) }) else { return nil }
+        return waiting.remove(at: place).call
     }
 
     private func isClaim(_ command: Command, by agent: AgentID) -> Bool {

@@ -16,6 +16,8 @@ extension Model {
         var awoke: Bool
         /// Under which the call waits, if it does.
         var call: Int
+        /// What its events must be told to come from.
+        var trace: TraceContext?
     }
 
     mutating func take(_ step: Step) throws(Violation) {
@@ -23,7 +25,7 @@ extension Model {
         if step.awoke { awaken(at: step.now) }
         for (call, _, outcome) in step.settled where !outcome.isSuccess { try endWait(call, outcome, step) }
         let remembered = rememberedRequest(of: step.command)
-        var cause = Cause(command: step.command, now: step.now)
+        var cause = Cause(command: step.command, trace: step.trace, now: step.now)
         for event in step.events { try take(event, &cause) }
 
         for (_, command, outcome) in step.settled {
@@ -103,6 +105,12 @@ extension Model {
                 agents[agent]?.heard = step.now
             case (.deregister(let agent), .done):
                 try require(agents[agent] == nil, .theAcknowledgedIsThere, "\(agent) deregistered, and is there.")
+            case (.forceRelease, .forced(let sequence)), (.forceDeregister, .forced(let sequence)),
+                (.forceRequeue, .forced(let sequence)), (.forceDeletePolicy, .forced(let sequence)):
+                let event = step.events.first { $0.sequence == sequence }
+                try require(
+                    event?.reason == .forced, .theAcknowledgedIsThere,
+                    "Event \(sequence.value) should tell of \(command): \(event as Any).")
             case (.cancelWait, .done): waiting.removeAll { $0.call == step.call }
             default: break
             }
@@ -211,7 +219,16 @@ extension Model {
         case (_, .unknownAgent(let agent)), (_, .deadAgent(let agent)):
             try require(
                 agents[agent] == nil, .theAcknowledgedIsThere, "Agent \(agent) lives, and was refused: \(refusal).")
-        case (.deletePolicy(let id), .unknownPolicy):
+        case (.forceRelease(let task, let token), _):
+            try require(
+                leases[task]?.token != token.value, .theAcknowledgedIsThere,
+                "What is held under \(token.value) could not be released by force: \(refusal).")
+        case (.forceRequeue(let task), _):
+            // Which finished tasks are forgotten already is not looked at here.
+            try require(
+                work[task]?.status != .claimed, .theAcknowledgedIsThere,
+                "Claimed task \(task) could not be put back by force: \(refusal).")
+        case (.deletePolicy(let id), .unknownPolicy), (.forceDeletePolicy(let id), .unknownPolicy):
             try require(policies[id] == nil, .theAcknowledgedIsThere, "Policy \(id) is there, and was not found.")
         default: return
         }

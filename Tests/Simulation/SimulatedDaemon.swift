@@ -72,13 +72,14 @@ final class SimulatedDaemon: ChangeWriter, @unchecked Sendable {
     }
 
     func execute(_ command: Command, at now: Moment, call: Int, after sequence: Sequence) -> Result {
-        let (outcome, revision) = coordinator.perform(command, at: now) { [weak self] outcome, _ in
+        let origin = Model.trace(ofCall: call).map { Origin(trace: $0) }
+        let (outcome, revision) = coordinator.perform(command, at: now, from: origin) { [weak self] outcome, _ in
             self?.settlements.append((call, outcome))
         }
         if let twin {
             var now = now
             if twinIsLate { now.wall.nanoseconds += 1 }
-            _ = twin.perform(command, at: now) { _, _ in }
+            _ = twin.perform(command, at: now, from: origin) { _, _ in }
             // As the reading below does, which lets be forgotten what is one too many since the command.
             twin.advance(to: now)
         }

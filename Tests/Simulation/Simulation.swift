@@ -258,7 +258,8 @@ package final class Simulation {
         try model.take(
             Model.Step(
                 command: asked, outcome: result.outcome, settled: result.settled, events: events,
-                counts: result.counts, now: uptime, awoke: awoke, call: call ?? lastCall))
+                counts: result.counts, now: uptime, awoke: awoke, call: call ?? lastCall,
+                trace: Model.trace(ofCall: lastCall)))
         if revision < result.lastRevision {
             revision = result.lastRevision
             saved[revision.value] = Saved(model: model, uptime: uptime.durable, sequence: model.lastSequence)

@@ -68,6 +68,8 @@ extension Event {
         writer.text(topic.rawValue)
         writer.fixed(occurredAt.nanoseconds)
         writer.text(agent.map { "\($0)" } ?? "")
+        writer.text(reason.text)
+        writer.text(trace?.text ?? "")
         payload.write(to: &writer)
         return writer.bytes
     }

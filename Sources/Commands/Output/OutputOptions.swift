@@ -2,6 +2,7 @@
 
 import AgentKeeper
 import ArgumentParser
+import JSON
 
 enum OutputFormat: String, CaseIterable, ExpressibleByArgument {
     case table

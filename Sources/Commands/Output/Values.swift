@@ -1,6 +1,7 @@
 // The daemon's values as JSON. Fields are named as on the wire; times are RFC 3339 in UTC.
 
 import AgentKeeper
+import JSON
 
 extension AgentInfo {
     var fields: [(String, JSON)] {

@@ -1,5 +1,6 @@
 import AgentKeeper
 import ArgumentParser
+import JSON
 
 struct PoliciesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

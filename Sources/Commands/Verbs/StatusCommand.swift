@@ -1,5 +1,6 @@
 import AgentKeeper
 import ArgumentParser
+import JSON
 
 struct StatusCommand: ClientCommand {
     static let configuration = CommandConfiguration(

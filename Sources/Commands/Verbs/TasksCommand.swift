@@ -1,6 +1,7 @@
 import AgentKeeper
 import ArgumentParser
 import Glibc
+import JSON
 
 struct TasksCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

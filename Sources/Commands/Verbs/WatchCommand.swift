@@ -1,5 +1,6 @@
 import AgentKeeper
 import ArgumentParser
+import JSON
 
 struct WatchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

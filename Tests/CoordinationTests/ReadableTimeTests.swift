@@ -1,7 +1,6 @@
-import Coordination
 import Testing
 
-@testable import Journal
+@testable import Coordination
 
 @Suite struct ReadableTimeTests {
     private let second: Int64 = 1_000_000_000

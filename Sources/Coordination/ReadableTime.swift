@@ -1,10 +1,11 @@
-// Times as the database shows them: `2026-11-27T07:05:00.123456789Z`, which sorts as text and is read by
-// SQLite's own date functions.
-
-import Coordination
+// Times as people and their tools read them: `2026-11-27T07:05:00.123456789Z`, which sorts as text and is read by
+// SQLite's date functions.
 
 extension WallTime {
-    var iso8601: String {
+    package var iso8601: String { iso8601(digits: 9) }
+
+    /// - Parameter digits: of the second's fraction, 1 to 9; the rest is cut off.
+    package func iso8601(digits: Int) -> String {
         let (seconds, nanoseconds) = nanoseconds.flooredDivision(by: 1_000_000_000)
         let (days, secondOfDay) = seconds.flooredDivision(by: 86_400)
         let (year, month, day) = CivilDate.date(ofDay: days)
@@ -25,12 +26,14 @@ extension WallTime {
         put(secondOfDay / 3_600, 2, ":")
         put(secondOfDay / 60 % 60, 2, ":")
         put(secondOfDay % 60, 2, ".")
-        put(nanoseconds, 9, "Z")
+        var fraction = nanoseconds
+        for _ in digits..<9 { fraction /= 10 }
+        put(fraction, digits, "Z")
         return String(decoding: text, as: UTF8.self)
     }
 
     /// Reads just what `iso8601` writes; nil for anything else.
-    init?(iso8601 text: String) {
+    package init?(iso8601 text: String) {
         var text = text
         let nanoseconds = text.withUTF8 { bytes -> Int64? in
             guard bytes.count == 30 else { return nil }

@@ -1,7 +1,7 @@
-// JSON for programs. The fields keep the order in which they are written here, which an encoder over dictionaries
-// would not do: a line of `watch` is read by people as well.
+// JSON for programs, and a text inside it. The fields keep the order in which they are written, which an encoder over
+// dictionaries would not do: a line of `watch` or of the log is read by people as well.
 
-enum JSON {
+package enum JSON: Sendable {
     case null
     case bool(Bool)
     /// Tokens and sequences are below 2^53: every reader keeps them exact.
@@ -11,20 +11,22 @@ enum JSON {
     case array([JSON])
     case object([(String, JSON)])
 
-    static func texts(_ texts: [String]) -> JSON { .array(texts.map { .string($0) }) }
-    static func optional(_ text: (some CustomStringConvertible)?) -> JSON {
+    package static func texts(_ texts: [String]) -> JSON { .array(texts.map { .string($0) }) }
+    package static func optional(_ text: (some CustomStringConvertible)?) -> JSON {
         text.map { .string($0.description) } ?? .null
     }
 
+    package static func count(_ value: some BinaryInteger) -> JSON { .number(UInt64(clamping: value)) }
+
     /// On one line.
-    var line: String {
+    package var line: String {
         var text = ""
         write(to: &text, indent: nil)
         return text
     }
 
     /// On as many lines as it takes, for one document.
-    var document: String {
+    package var document: String {
         var text = ""
         write(to: &text, indent: 0)
         return text
@@ -65,8 +67,14 @@ enum JSON {
     }
 
     /// Everything that a terminal would obey is escaped, also where JSON would allow it.
-    private static func quote(_ value: String, to text: inout String) {
+    package static func quote(_ value: String, to text: inout String) {
         text += "\""
+        defer { text += "\"" }
+        // Nearly every text is plain.
+        if value.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) {
+            text += value
+            return
+        }
         for scalar in value.unicodeScalars {
             switch scalar {
             case "\"": text += "\\\""
@@ -80,6 +88,5 @@ enum JSON {
             default: text.unicodeScalars.append(scalar)
             }
         }
-        text += "\""
     }
 }

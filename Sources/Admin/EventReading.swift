@@ -1,0 +1,94 @@
+// The kept events, read upwards from a sequence or downwards from one, with a filter that may let hardly any through.
+
+import Coordination
+import JSON
+
+extension Reads {
+    /// Events looked at under the lock in one go, and for one answer in all.
+    private static let scanning = 2_000
+    private static let maxExamined: UInt64 = 20_000
+
+    struct EventStretch {
+        /// Ascending.
+        var events: [Event] = []
+        /// Everything that the filter wants between the two is there: after the one, up to the other.
+        var from: Sequence
+        var to: Sequence
+        var oldest: Sequence
+        var last: Sequence
+    }
+
+    mutating func events(_ filter: EventFilter, _ page: Resource.EventPage) throws(Refusal) -> EventStretch {
+        let now = read { ($0.lastSequence, $0.oldestKeptSequence) }
+        let (last, oldest) = now
+        let beforeOldest = Sequence(oldest.value - 1)
+        switch page.direction {
+        case .after(let sequence):
+            // What is gone is no error for somebody who looks around.
+            let start = max(min(sequence, last), beforeOldest)
+            var stretch = EventStretch(from: start, to: start, oldest: oldest, last: last)
+            while stretch.events.count < page.limit, stretch.to < last,
+                stretch.to.value - start.value < Self.maxExamined
+            {
+                let (position, room) = (stretch.to, page.limit - stretch.events.count)
+                let next = try read { machine throws(Refusal) in
+                    try machine.events(after: position, matching: filter, limit: room, scanning: Self.scanning)
+                }
+                stretch.events += next.events
+                stretch.to = next.examined
+            }
+            return stretch
+        case .before(let sequence):
+            return try events(upTo: max(min(Sequence(max(sequence.value, 1) - 1), last), beforeOldest))
+        case .latest:
+            return try events(upTo: last)
+        }
+
+        /// Window by window, each read upwards.
+        func events(upTo end: Sequence) throws(Refusal) -> EventStretch {
+            var stretch = EventStretch(from: end, to: end, oldest: oldest, last: last)
+            while stretch.events.count < page.limit, stretch.from > beforeOldest,
+                end.value - stretch.from.value < Self.maxExamined
+            {
+                let window = min(UInt64(Self.scanning), stretch.from.value - beforeOldest.value)
+                let start = Sequence(stretch.from.value - window)
+                let stop = stretch.from
+                let found = try read { machine throws(Refusal) in
+                    try machine.events(
+                        after: start, upTo: stop, matching: filter, limit: .max, scanning: Int(window))
+                }.events
+                let room = page.limit - stretch.events.count
+                stretch.events = found.suffix(room) + stretch.events
+                stretch.from = found.count > room ? Sequence(found[found.count - room].sequence.value - 1) : start
+            }
+            return stretch
+        }
+    }
+
+    /// The events as JSON, with the names of their agents.
+    mutating func json(_ events: [Event]) -> [JSON] {
+        let names = read { machine in events.map { machine.name(of: $0.agent) } }
+        return zip(events, names).map { $0.json(agent: $1) }
+    }
+}
+
+extension StateReader {
+    func events(
+        _ filter: EventFilter, _ page: Resource.EventPage, _ reads: inout Reads
+    ) throws(Problem) -> Reading {
+        let stretch: Reads.EventStretch
+        do throws(Refusal) {
+            stretch = try reads.events(filter, page)
+        } catch {
+            throw Problem(error)
+        }
+        let items = reads.json(stretch.events)
+        let older: JSON = stretch.from.value + 1 > stretch.oldest.value ? .count(stretch.from.value + 1) : .null
+        return Reading(
+            [
+                ("history", .string(sources.daemon.history)), ("oldest_kept_sequence", .count(stretch.oldest.value)),
+                ("last_sequence", .count(stretch.last.value)), ("items", .array(items)), ("older", older),
+                ("newer", .count(stretch.to.value)),
+            ], at: reads.clock)
+    }
+}

@@ -1,0 +1,47 @@
+// The daemon's interface as functions: addresses, one-time questions, and the four things that can be done.
+
+/** An address below `/api/v1/`. A parameter may be a list; what is empty is left out. */
+export function address(path, parameters = {}) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    for (const each of [value].flat()) if (each !== null && each !== undefined && each !== "") query.append(name, each);
+  }
+  const text = query.toString();
+  return text ? `${path}?${text}` : path;
+}
+
+/** One thing's address; its name may hold any character. */
+export function thing(list, id) {
+  return `${list}/${encodeURIComponent(id)}`;
+}
+
+export function liveURL(addresses) {
+  return "/api/v1/live?" + addresses.map((each) => `q=${encodeURIComponent(each)}`).join("&");
+}
+
+export class Refused extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function answerOf(response) {
+  const body = await response.json().catch(() => null);
+  if (response.ok && body) return body;
+  throw new Refused(response.status, body?.error?.message ?? `The daemon answered with HTTP status ${response.status}.`);
+}
+
+/** @returns {Promise<any>} the answer's body. Throws `Refused`, or what `fetch` throws when nobody answers. */
+export async function get(where, signal) {
+  return answerOf(await fetch(`/api/v1/${where}`, { signal, cache: "no-store", headers: { accept: "application/json" } }));
+}
+
+/** @returns {Promise<{done: boolean, sequence: number}>} */
+export async function act(name, body, token) {
+  return answerOf(await fetch(`/api/v1/actions/${name}`, {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-agentkeeper-token": token },
+    body: JSON.stringify(body),
+  }));
+}

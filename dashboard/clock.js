@@ -1,0 +1,86 @@
+// The daemon's clock, as well as it can be known here, and the one ticker that moves what moves with it. Leases run on
+// the daemon's monotonic clock, which no answer can tell exactly: it was made a moment before it came. The greatest
+// difference to our own clock that was ever seen is the one least delayed, so that is the one kept.
+//
+// A view marks what passes by itself with attributes, and the ticker writes it in place, without the view:
+//   data-until (+ data-span)   a bar: milliseconds of the daemon's clock when it is empty, and what it began with
+//   data-left                  what is left until then, as text
+//   data-ago                   how long ago a wall time was; data-ago-clock: a point of the daemon's clock
+
+import { absolute, ago, left } from "./format.js";
+
+let offset = null;
+let frozen = null;
+let skew = 0;
+
+export const clock = {
+  /** An answer says what the daemon's clock was. */
+  sample(clockMs) {
+    const difference = clockMs - performance.now();
+    offset = offset === null ? difference : Math.max(offset, difference);
+  },
+
+  /** Another process may have another clock. */
+  reset() {
+    offset = null;
+  },
+
+  /** The wall clock of this machine may be wrong, but how long ago something was should not be. */
+  setWall(startedAt, uptimeMs) {
+    skew = Date.parse(startedAt) + uptimeMs - Date.now();
+  },
+
+  /** What is shown is no longer true: it stands still, rather than go on as if it were known. */
+  freeze() {
+    frozen ??= this.now();
+  },
+
+  thaw() {
+    frozen = null;
+  },
+
+  now() {
+    return frozen ?? (offset === null ? 0 : performance.now() + offset);
+  },
+
+  wall() {
+    return Date.now() + skew;
+  },
+};
+
+const reduced = matchMedia("(prefers-reduced-motion: reduce)");
+const TICK_MS = 100;
+// Of those that see less of it, once a second: a bar that creeps is motion too.
+const CALM_TICK_MS = 1000;
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Brings all that passes up to now. After each change of the document, too, so that nothing new is ever empty. */
+export function tick() {
+  const now = clock.now();
+  for (const bar of document.querySelectorAll("[data-until]")) {
+    const part = Math.min(1, Math.max(0, (bar.dataset.until - now) / bar.dataset.span));
+    bar.firstElementChild.style.transform = `scaleX(${part.toFixed(4)})`;
+    const low = part < 0.2 ? "yes" : "no";
+    if (bar.dataset.low !== low) bar.dataset.low = low;
+  }
+  for (const text of document.querySelectorAll("[data-left]")) write(text, left(text.dataset.left - now));
+  for (const text of document.querySelectorAll("[data-ago-clock]")) write(text, ago(now - text.dataset.agoClock));
+  const wall = clock.wall();
+  for (const text of document.querySelectorAll("[data-ago]")) {
+    write(text, ago(wall - Date.parse(text.dateTime)));
+    if (!text.title) text.title = absolute(new Date(text.dateTime));
+  }
+}
+
+export function startTicking() {
+  let last = 0;
+  setInterval(() => {
+    const now = performance.now();
+    if (document.hidden || now - last < (reduced.matches ? CALM_TICK_MS : TICK_MS) - 10) return;
+    last = now;
+    tick();
+  }, TICK_MS);
+}

@@ -1,0 +1,53 @@
+// Everything that names a thing links to it, the same way everywhere. Names are strangers' text: they stand in elements
+// of their own that keep their writing direction to themselves.
+
+import { h } from "./dom.js";
+import { NOTHING } from "./format.js";
+import { pathOf, withQuery } from "./router.js";
+
+/** A name that anybody may have chosen. */
+export function named(text, props = {}) {
+  return h("bdi", { title: text, ...props }, text === "" ? "(no name)" : text);
+}
+
+function link(href, text, props = {}) {
+  const { class: extra, ...rest } = props;
+  return h("a", { href, class: extra ? `name ${extra}` : "name", ...rest }, named(text));
+}
+
+/** An agent by its name, or by its id where it is forgotten. */
+export function agentLink(id, name, props) {
+  if (!id) return h("span", { class: "soft" }, NOTHING);
+  return link(pathOf("agents", id), name ?? `${id.slice(0, 8)}…`, props);
+}
+
+export function leaseLink(task, props) {
+  return link(pathOf("leases", task), task, props);
+}
+
+export function taskLink(id, props) {
+  return link(pathOf("tasks", id), id, props);
+}
+
+export function groupLink(group, props) {
+  return link(pathOf("elections", group), group, props);
+}
+
+export function policyLink(id, props) {
+  return link(pathOf("policies", id), id, props);
+}
+
+/** The events of something, in the log. @param {{agent?: string, task?: string, group?: string, topic?: string}} filter */
+export function eventsLink(filter, text = "All its events") {
+  return h("a", { href: withQuery("/log", filter) }, text);
+}
+
+/** What is to be typed or pasted somewhere else. */
+export function code(text) {
+  return h("code", { title: text }, h("bdi", null, text));
+}
+
+/** The id of a thing that has a name besides. */
+export function idOf(id) {
+  return h("span", { class: "id" }, id);
+}
