@@ -138,15 +138,18 @@ def systemd():
         pytest.skip(f"no systemd can be run here: {reason}")
     running = real_systemd.Systemd()
     # As somebody does who follows the README, with what is built already.
-    running.run(f"export PATH=/usr/local/bin:$PATH; sudo() {{ \"$@\"; }}; install() {{ command install \"${{@//.build\\/release\\/agentkeeper/{BINARY}}}\"; }}\n" + readme_commands())
+    running.run(as_root(*readme_commands()[:4]))
     yield running
     running.stop()
 
 
 def readme_commands():
     section = re.search(r"\n### systemd\n(.*?)\n##", (ROOT / "README.md").read_text(), re.DOTALL)[1]
-    lines = [line.removeprefix("    ") for line in section.splitlines() if line.startswith("    ")]
-    return "\n".join(line for line in lines if line.startswith("sudo ") and ".socket" not in line)
+    return [line.strip() for line in section.splitlines() if line.startswith("    sudo ")]
+
+
+def as_root(*lines):
+    return "\n".join(line.removeprefix("sudo ").replace(".build/release/agentkeeper", str(BINARY)) for line in lines)
 
 
 @pytest.fixture
@@ -221,7 +224,10 @@ def test_a_flag_is_set_without_editing_the_unit(service):
 
 
 def test_with_the_sockets_it_starts_when_it_is_called_and_nobody_is_refused_meanwhile(service):
-    service.run("systemctl stop agentkeeper; systemctl start agentkeeper.socket agentkeeper-metrics.socket")
+    service.run(as_root(*readme_commands()[4:]))
+    for unit in ("agentkeeper.socket", "agentkeeper-metrics.socket", "agentkeeper.service"):
+        assert (service.show(unit, "ActiveState"), service.show(unit, "UnitFileState")) == ("active", "enabled")
+    service.run("systemctl stop agentkeeper.service")
     assert service.show("agentkeeper", "ActiveState") == "inactive"
     assert keeper(service, "health").returncode == 0  # which starts it, and waits
     assert service.show("agentkeeper", "ActiveState") == "active"
@@ -233,4 +239,4 @@ def test_with_the_sockets_it_starts_when_it_is_called_and_nobody_is_refused_mean
         "until [ -e /tmp/done ]; do curl -sf http://127.0.0.1:9090/healthz > /dev/null || [ $? -ne 7 ]; count=$((count + 1)); done; "
         "rm /tmp/done; wait; [ $count -gt 3 ]"
     )
-    service.run("systemctl stop agentkeeper.socket agentkeeper-metrics.socket agentkeeper")
+    service.run("systemctl disable --now agentkeeper.socket agentkeeper-metrics.socket agentkeeper.service")
