@@ -48,6 +48,10 @@ private func writeStock(of counts: Counts, to writer: inout MetricsWriter) {
         $0.add(["completed"], counts.tasksCompleted)
         $0.add(["dead"], counts.tasksDead)
     }
+    writer.gauge(
+        "agentkeeper_tasks_oldest_pending_age_seconds",
+        "Time since the oldest pending task was created; 0 when none is pending.",
+        Double(counts.oldestPendingAge?.nanoseconds ?? 0) / 1e9)
     writer.family(
         "agentkeeper_task_payload_bytes", .gauge, "Inputs, outputs and texts of tasks.", labels: ["state"]
     ) {

@@ -14,7 +14,7 @@ package enum Commands {
             subcommands: [
                 AgentsCommand.self, LeasesCommand.self, ElectionsCommand.self, PoliciesCommand.self,
                 TasksCommand.self, WatchCommand.self, FindCommand.self, CheckCommand.self, StatusCommand.self,
-                BenchCommand.self,
+                HealthCommand.self, BenchCommand.self,
             ]),
     ]
 

@@ -51,13 +51,21 @@ extension Machine {
         try history.events(after: sequence, upTo: end, matching: filter, limit: limit, scanning: scanning)
     }
 
+    /// By the wall clock, which may have been set back meanwhile.
+    private var oldestPendingAge: Span? {
+        matchmaker.oldestTask().map { slot in
+            Span(nanoseconds: max(0, now.wall.nanoseconds - tasks[slot].task.specification.createdAt.nanoseconds))
+        }
+    }
+
     package var counts: Counts {
         let emitted = zip(Topic.allCases, history.emitted).map { (topic: $0, count: $1) }
         return Counts(
             agentsAlive: agents.aliveCount, agentsUnreachable: agents.unreachableCount,
             agentsDead: agents.deadCount, leases: leases.count, claims: leases.claimCount,
             elections: elections.count, candidates: elections.candidateCount, policies: entitlements.count,
-            tasksPending: tasks.count(.pending), tasksClaimed: tasks.count(.claimed),
+            tasksPending: tasks.count(.pending), oldestPendingAge: oldestPendingAge,
+            tasksClaimed: tasks.count(.claimed),
             tasksCompleted: tasks.count(.completed), tasksDead: tasks.count(.dead),
             openTaskBytes: tasks.openBytes, finishedTaskBytes: tasks.finishedBytes,
             leaseWaiters: waits.leaseCount, taskWaiters: waits.taskCount, deadlines: deadlines.count,

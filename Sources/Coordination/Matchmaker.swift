@@ -108,6 +108,16 @@ struct Matchmaker: ~Copyable, Sendable {
         return best.map { lines[line].tasks[$0.handle] }
     }
 
+    /// The oldest task of all, whoever can do it. Looks at the head of every line.
+    func oldestTask() -> TaskSlot? {
+        var best: (key: Int64, task: TaskSlot)?
+        for line in lines {
+            guard let first = line.tasks.first, first.key < best?.key ?? .max else { continue }
+            best = (first.key, line.tasks[first.handle])
+        }
+        return best?.task
+    }
+
     // MARK: Claimers
 
     mutating func add(_ wait: WaitSlot, offering set: ToolSetSlot, id: WaiterID) -> Standing {

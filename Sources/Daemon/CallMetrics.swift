@@ -6,11 +6,12 @@ import Journal
 import RPC
 import Services
 
-func rpcMetrics(_ server: Server) -> MetricsSource {
+func rpcMetrics(_ server: Server, maxConnections: Int) -> MetricsSource {
     { writer in
         let snapshot = server.snapshot()
         writeCalls(snapshot.methods, to: &writer)
         writer.gauge("agentkeeper_connections_open", "gRPC connections that are open.", snapshot.openConnections)
+        writer.gauge("agentkeeper_connections_max", "gRPC connections that may be open at once.", maxConnections)
         writer.counter(
             "agentkeeper_connections_total", "gRPC connections that were accepted.", snapshot.acceptedConnections)
         writer.counter(

@@ -22,6 +22,10 @@ struct StartFailure: Error {
 
 struct Daemon {
     private let settings: Settings
+    private let manager: ServiceManager
+    private let sockets: PassedSockets
+
+    private static let inMemory = "state is in memory: it is gone when the daemon stops"
 
     /// How often what is due is looked for, in milliseconds: well under the 500 by which an expiry may
     /// be late.
@@ -33,11 +37,27 @@ struct Daemon {
     /// Files that are no gRPC connection: the listeners, the metrics' connections, the event loops.
     private static let otherFiles = 512
 
-    init(_ settings: Settings) {
+    /// - Throws: when what the service manager passed can't be used.
+    init(_ settings: Settings) throws(StartFailure) {
         self.settings = settings
+        // A program that starts a daemon for itself may be a service; the daemon is none of its own.
+        let isService = !settings.exitsWithParent
+        sockets = isService ? try PassedSockets() : PassedSockets(ofNobody: ())
+        manager =
+            isService ? try ServiceManager(logger: settings.logger) : ServiceManager(standingApart: settings.logger)
     }
 
+    /// - Throws: `StartFailure` when it can't start or end well; the service manager has been told.
     func run() async throws {
+        do {
+            try await live()
+        } catch let failure as StartFailure {
+            manager.failing(failure.message)
+            throw failure
+        }
+    }
+
+    private func live() async throws {
         let logger = settings.logger
         fillStandardStreams()
         let signals = Signals()
@@ -56,7 +76,7 @@ struct Daemon {
         let journal = store?.start { server.releaseAnswers(upTo: $0.value) }
         let isReady = Readiness()
 
-        let rpcAddress = Mutex(settings.address.description)
+        let rpcAddress = Mutex(sockets.rpc?.description ?? settings.address.description)
         var sources = AdminSources(
             coordinator: coordinator, now: { Clock.now() },
             daemon: DaemonDescription(
@@ -65,7 +85,7 @@ struct Daemon {
         sources.metrics = [
             buildMetrics(version: version, nghttp2Version: nghttp2Version),
             coreMetrics { coordinator.read(at: Clock.now()) { $0.counts }.result },
-            rpcMetrics(server),
+            rpcMetrics(server, maxConnections: settings.rpcLimits.maxConnections),
             watchMetrics(services.watches, coordinator),
             processMetrics,
         ]
@@ -77,19 +97,20 @@ struct Daemon {
             initialDelay: .milliseconds(Self.tickMilliseconds), delay: .milliseconds(Self.tickMilliseconds)
         ) { _ in coordinator.advance(to: Clock.now()) }
 
-        let address = try await listen(settings.address, flag: "--addr") { host, port in
-            try await server.start(host: host, port: port)
-        }
+        let address = try await listen(settings.address, sockets.rpc, flag: "--addr") { try await server.start($0) }
         rpcAddress.withLock { $0 = display(address) }
         isReady.set(true)
         eventLog.start()
         parent?.tell(display(address))
+        let watchdog = Watchdog(manager, group: group, coordinator: coordinator, journal: journal, logger: logger)
+        watchdog.start()
+        manager.ready("gRPC is served on \(display(address)); \(store?.description ?? Self.inMemory)")
         logger.info("gRPC is served", metadata: ["addr": "\(display(address))", "threads": "\(settings.threads)"])
         if let admin {
             logger.info("the page, metrics and health are served", metadata: ["addr": "\(display(admin.address))"])
         }
         logger.info(
-            "\(store?.description ?? "state is in memory: it is gone when the daemon stops")",
+            "\(store?.description ?? Self.inMemory)",
             metadata: ["version": "\(version)"])
         if store != nil, !settings.journalOptions.syncs {
             logger.warning(
@@ -104,6 +125,8 @@ struct Daemon {
 
         let signal = await signals.next()
         logger.info("stopping: finishing the calls under way", metadata: ["signal": "\(signal)"])
+        manager.stopping("finishing the calls under way")
+        watchdog.stop()
         isReady.set(false)
         services.health.setServing(false)
         await server.drain()
@@ -116,7 +139,9 @@ struct Daemon {
 
     private func openStore() throws(StartFailure) -> Store? {
         guard let path = settings.dataDirectory else { return nil }
-        return try Store(path, settings: settings, tokensStartAbove: Self.firstToken())
+        return try manager.whileStarting("loading the state of \(path)") { () throws(StartFailure) in
+            try Store(path, settings: settings, tokensStartAbove: Self.firstToken())
+        }
     }
 
     private static func coordinatorInMemory(_ limits: Limits) -> Coordinator {
@@ -151,11 +176,13 @@ struct Daemon {
     private func startAdmin(
         _ group: MultiThreadedEventLoopGroup, _ sources: AdminSources
     ) async throws -> (server: AdminServer, address: SocketAddress)? {
-        guard let wanted = settings.metricsAddress else { return nil }
+        guard let wanted = settings.metricsAddress ?? (sockets.metrics == nil ? nil : .defaultMetrics) else {
+            return nil
+        }
         let server = AdminServer(group: group, sources: sources)
         do {
-            let address = try await listen(wanted, flag: "--metrics-addr") { host, port in
-                try await server.start(host: host, port: port)
+            let address = try await listen(wanted, sockets.metrics, flag: "--metrics-addr") {
+                try await server.start($0)
             }
             guard address.isLoopback || !settings.allowsActions else {
                 throw StartFailure(
@@ -169,23 +196,36 @@ struct Daemon {
                     metadata: ["addr": "\(display(address))"])
             }
             return (server, address)
-        } catch let failure as StartFailure where !settings.metricsAddressWasAskedFor {
+        } catch let failure as StartFailure where !settings.metricsAddressWasAskedFor && sockets.metrics == nil {
             settings.logger.warning("\(failure.message); going on without metrics and health")
             return nil
         }
     }
 
-    /// Opens a port, or says in one line why not. An empty host is every interface, IPv6 included where
-    /// the system has it.
+    /// Takes the socket that was passed, or opens a port, or says in one line why not. An empty host is every
+    /// interface, IPv6 included where the system has it.
     private func listen(
-        _ address: ListenAddress, flag: String, _ open: (String, Int) async throws -> SocketAddress
+        _ address: ListenAddress, _ socket: PassedSocket?, flag: String,
+        _ start: ((ServerBootstrap) -> EventLoopFuture<any Channel>) async throws -> SocketAddress
     ) async throws -> SocketAddress {
-        do {
-            guard address.host.isEmpty else { return try await open(address.host, address.port) }
+        if let socket {
+            settings.logger.info(
+                "taking the socket that the service manager passed: \(flag) does not count",
+                metadata: ["addr": "\(socket)"])
             do {
-                return try await open("::", address.port)
+                return try await start(socket.bind)
+            } catch {
+                throw StartFailure(message: "can't listen on the socket that was passed, \(socket): \(error)")
+            }
+        }
+        do {
+            guard address.host.isEmpty else {
+                return try await start { $0.bind(host: address.host, port: address.port) }
+            }
+            do {
+                return try await start { $0.bind(host: "::", port: address.port) }
             } catch let error as IOError where error.errnoCode == EAFNOSUPPORT || error.errnoCode == EADDRNOTAVAIL {
-                return try await open("0.0.0.0", address.port)
+                return try await start { $0.bind(host: "0.0.0.0", port: address.port) }
             }
         } catch let error as IOError {
             let reason =

@@ -73,6 +73,8 @@ package final class JournalRunner: ChangeWriter, Sendable {
     private let lookedAt = Atomic<Int64>(.min / 2)
     private let checkpointFailed = Atomic<Bool>(false)
     private let isOutOfRoom = Atomic<Bool>(false)
+    /// Goes up when a write to the log begins, and when it ends.
+    private let attempts = Atomic<UInt64>(0)
 
     package init(journal: Journal, coordinator: Coordinator, disk: any Disk, directory: String, hooks: Hooks) {
         self.journal = journal
@@ -136,6 +138,14 @@ package final class JournalRunner: ChangeWriter, Sendable {
 
     package func changesAreWaiting() { changes.signal() }
 
+    /// A write to the log, or the time between two. For a watchdog: the same write for long is a disk that hangs.
+    package struct Attempt: Equatable, Sendable {
+        fileprivate let number: UInt64
+        package var isUnderWay: Bool { !number.isMultiple(of: 2) }
+    }
+
+    package var attempt: Attempt { Attempt(number: attempts.load(ordering: .relaxed)) }
+
     // MARK: Commits
 
     private func commitForEver() {
@@ -169,6 +179,8 @@ package final class JournalRunner: ChangeWriter, Sendable {
     /// Tries until there is room: what was not written has not happened for anybody.
     private func commit(_ frame: inout [UInt8], upTo revision: Revision) {
         while true {
+            attempts.add(1, ordering: .relaxed)
+            defer { attempts.add(1, ordering: .relaxed) }
             do throws(Journal.CommitFailure) {
                 try journal.commit(&frame, upTo: revision)
                 return look()

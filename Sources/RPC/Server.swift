@@ -59,6 +59,13 @@ package final class Server: Sendable {
     /// - Returns: the address, with the port that was chosen where 0 was asked for.
     /// - Throws: `IOError` when the address is taken or not ours.
     package func start(host: String, port: Int) async throws -> SocketAddress {
+        try await start { $0.bind(host: host, port: port) }
+    }
+
+    /// The same, of a port or of a socket that is open already.
+    ///
+    /// - Parameter bind: makes the listener, as `ServerBootstrap` offers it.
+    package func start(_ bind: (ServerBootstrap) -> EventLoopFuture<any Channel>) async throws -> SocketAddress {
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 4_096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -77,7 +84,7 @@ package final class Server: Sendable {
             .childChannelInitializer { [self] channel in
                 channel.eventLoop.makeCompletedFuture { try accept(channel) }
             }
-        let channel = try await bootstrap.bind(host: host, port: port).get()
+        let channel = try await bind(bootstrap).get()
         listener.withLock { $0 = channel }
         for loop in loops {
             loop.eventLoop.scheduleRepeatedTask(

@@ -160,10 +160,10 @@ import Testing
         let core = TestCore(limits: limits)
         let anna = core.register(1, "anna")
         let lease = try #require(core.acquire("t", anna))
-        for _ in 1...45_000 {
-            core.perform(.renewLease(.init(task: lease.task, agent: anna, token: lease.token), ttlSeconds: 0))
-        }
         try await withServer(core: core) { port in
+            for _ in 1...45_000 {
+                core.perform(.renewLease(.init(task: lease.task, agent: anna, token: lease.token), ttlSeconds: 0))
+            }
             var before = ""
             var looks = 0
             while true {

@@ -64,12 +64,14 @@ import Testing
                 counts.agentsUnreachable = 2
                 counts.agentsDead = 7
                 counts.leases = 5
+                counts.oldestPendingAge = Span(nanoseconds: 1_500_000_000)
                 counts.eventsEmitted = [(.agentDied, 7)]
                 return counts
             })
         #expect(samples["agentkeeper_agents_alive"] == "5")
         #expect(samples[#"agentkeeper_agents{status="unreachable"}"#] == "2")
         #expect(samples["agentkeeper_leases_active"] == "5")
+        #expect(samples["agentkeeper_tasks_oldest_pending_age_seconds"] == "1.5")
         #expect(samples[#"agentkeeper_events_total{topic="agent.died"}"#] == "7")
     }
 

@@ -127,6 +127,20 @@ struct ConnectionTests {
         }
     }
 
+    @Test("A daemon says that it serves; one that is gone says nothing")
+    func health() async throws {
+        let daemon = try await EmbeddedDaemon.start()
+        var configuration = ClientConfiguration()
+        configuration.waitsForReady = false
+        try await AgentKeeperClient.withClient(of: daemon.address, configuration: configuration) { keeper in
+            let serves = try await keeper.isServing()
+            #expect(serves)
+            await daemon.stop()
+            let failure = await error { try await keeper.isServing() }
+            #expect(failure?.code == .unavailable)
+        }
+    }
+
     @Test("What is wrong with an address is said")
     func wrongAddress() async {
         let failure = await error { try await AgentKeeperClient.connect(to: "http://localhost:7070") }

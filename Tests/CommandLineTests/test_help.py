@@ -17,6 +17,7 @@ COMMANDS = {
     "find": [],
     "check": [],
     "status": [],
+    "health": [],
     "bench": [],
 }
 PATHS = [[command, *verb] for command, verbs in COMMANDS.items() for verb in [[], *([each] for each in verbs)]]

@@ -74,6 +74,20 @@ def test_agents_are_counted_until_they_die(client, metric):
     assert metric("agentkeeper_agents_alive") == 2
 
 
+def test_the_age_of_the_oldest_task_that_nobody_works_on_is_told(client, metric):
+    assert metric("agentkeeper_tasks_oldest_pending_age_seconds") == 0
+    agent = client.agent()
+    client.CreateTask(type="x")
+    age = metric("agentkeeper_tasks_oldest_pending_age_seconds")
+    assert 0 < age < metric("agentkeeper_tasks_oldest_pending_age_seconds")
+    client.ClaimTask(agent_id=agent)
+    assert metric("agentkeeper_tasks_oldest_pending_age_seconds") == 0
+
+
+def test_the_limit_of_connections_is_told(metric):
+    assert metric("agentkeeper_connections_max") == 10_000
+
+
 def test_leases_and_claims_are_counted_while_they_are_held(client, metric):
     agent = client.agent()
     lease = client.lease("t", agent)

@@ -23,6 +23,27 @@ import Testing
         #expect(scene.read { $0.task("u")?.id } == nil)
     }
 
+    @Test func `The age of the queue is that of its oldest task, whatever tools it requires, and however it came back`()
+    {
+        let scene = Scene()
+        func age() -> Int64? { scene.read { $0.counts.oldestPendingAge }.map { $0.nanoseconds / 1_000_000_000 } }
+        scene.register(a, ttl: 3_600)
+        #expect(age() == nil)
+        scene.turn(to: 10)
+        scene.say(.create("t", ttl: 60))
+        scene.turn(to: 15)
+        scene.say(.create("rare", tools: ["rare"]))
+        scene.turn(to: 20)
+        #expect(age() == 10)
+        #expect(scene.say(.claimTask(a)) == "claimed t #1 until 80s")
+        #expect(age() == 5)
+        scene.wait(until: 80)
+        #expect(age() == 70)
+        scene.say(.claimTask(a))
+        scene.say(.complete("t", a))
+        #expect(age() == 65)
+    }
+
     @Test func `Only the claimer finishes, only what is claimed, and the same again is no error`() {
         let scene = Scene()
         scene.register(a, b)

@@ -13,6 +13,17 @@ extension AgentKeeperClient {
         _ = try await find(limit: 1, timeout: timeout)
     }
 
+    /// Whether the daemon says that it takes calls: `grpc.health.v1.Health`, of the server as a whole. It says no while
+    /// it is ending.
+    ///
+    /// - Throws: UNAVAILABLE and DEADLINE_EXCEEDED when it can't be reached.
+    public func isServing(timeout: Duration? = nil) async throws(AgentKeeperError) -> Bool {
+        try await core.call(Remote.health, timeout: timeout) { _, _ in
+        } _: {
+            $0.pointee.status == GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING
+        }
+    }
+
     /// Enters an agent, which is alive from then on and has to be heard of within its ttl.
     ///
     /// This is the bare call: nobody sends heartbeats. ``register(_:ttl:whenDead:)`` gives an ``Agent``, which does.

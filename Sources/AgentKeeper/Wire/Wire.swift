@@ -36,13 +36,25 @@ struct RemoteCall<Request, Response>: Sendable {
         _ path: String, _ request: (UnsafeMutablePointer<Request>) -> Void,
         _ response: (UnsafeMutablePointer<Response>) -> Void
     ) {
-        self.path = "/agentkeeper.v1.\(path)"
+        self.init(absolute: "/agentkeeper.v1.\(path)", request, response)
+    }
+
+    /// - Parameter absolute: `/package.Service/Method`, of a service that is not only ours.
+    init(
+        absolute path: String, _ request: (UnsafeMutablePointer<Request>) -> Void,
+        _ response: (UnsafeMutablePointer<Response>) -> Void
+    ) {
+        self.path = path
         self.request = MessageType(request)
         self.response = MessageType(response)
     }
 }
 
 enum Remote {
+    static let health = RemoteCall(
+        absolute: "/grpc.health.v1.Health/Check", grpc__health__v1__health_check_request__init,
+        grpc__health__v1__health_check_response__init)
+
     static let register = RemoteCall(
         "RegistryService/Register", agentkeeper__v1__register_request__init, agentkeeper__v1__register_response__init)
     static let heartbeat = RemoteCall(
