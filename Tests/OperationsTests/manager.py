@@ -18,6 +18,8 @@ STARTER = 'export LISTEN_PID="${SET_LISTEN_PID-$$}" WATCHDOG_PID="${SET_WATCHDOG
 class Manager:
     """One start of the daemon. Sockets become descriptors from 3 on, under the names of `names`."""
 
+    started = []
+
     def __init__(self, *arguments, sockets=(), names=None, watchdog=None, abstract=False, listens=True, **environment):
         self.directory = tempfile.TemporaryDirectory(prefix="manager-")
         path = f"{self.directory.name}/notify"
@@ -43,6 +45,15 @@ class Manager:
             env=variables,
             pass_fds=fds,
         )
+        Manager.started.append(self)
+
+    @classmethod
+    def end_all(cls):
+        """Also after a test that failed before it came to stopping what it had started."""
+        while cls.started:
+            manager = cls.started.pop()
+            manager.process.kill()
+            manager.process.wait(PATIENCE)
 
     @staticmethod
     def renumbering(fds):

@@ -19,6 +19,12 @@ from manager import Manager, listener, port_of
 ANYWHERE = ("--addr=127.0.0.1:0", "--metrics-addr=off")
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind():
+    yield
+    Manager.end_all()
+
+
 def get(port, path):
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as reply:
         return reply.read().decode()
