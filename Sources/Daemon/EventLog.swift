@@ -196,6 +196,8 @@ final class EventLog: @unchecked Sendable {
 
     /// Of the agents that the events name by their ids alone.
     private func names(_ events: [Event]) -> [AgentID: String] {
+        // What is only counted needs no names.
+        if lines == 0 { return [:] }
         var ids: Set<AgentID> = []
         for event in events {
             if let agent = event.agent { ids.insert(agent) }

@@ -65,7 +65,7 @@ extension LogLine {
         case .task(let task):
             name(event.agent, names)
             fields["task_id"] = "\(task.id.text)"
-            fields["type"] = "\(task.specification.type)"
+            fields["type"] = "\(LineLogHandler.cut(task.specification.type))"
             if event.topic == .taskFailed || event.topic == .taskDead {
                 fields["retries"] = "\(task.retryCount) of \(task.specification.maxRetries)"
                 fields["failure_bytes"] = "\(task.failureReason.utf8.count)"

@@ -29,6 +29,8 @@ struct Clients {
     /// When an agent was last made to give up a task, or everything.
     private var givenUp: [Work: Int64] = [:]
 
+    /// Tasks that somebody failed, which may be DEAD: an operator soon looks after them.
+    private var failed: [TaskID] = []
     /// When a task was last taken away by force, from whoever had it.
     private var takenAway: [TaskID: Int64] = [:]
 
@@ -70,6 +72,7 @@ struct Clients {
         case (.register(let request), .reply(.registered(let agent))) where request.newID == agent:
             let ttl = Int64(request.ttlSeconds == 0 ? limits.defaultAgentTTLSeconds : request.ttlSeconds)
             lives[agent] = (now, 2 * ttl * Model.second + limits.livenessSlack.nanoseconds)
+        case (.failTask(let finish, _), .reply): failed = (failed + [finish.task]).suffix(3)
         case (_, .reply(.claimed(_, let lease))): given[lease.token.value] = now
         case (.heartbeat(let agent), .reply): lives[agent]?.heardAt = now
         case (.renewLease(let held, let ttl), .reply):
@@ -141,6 +144,7 @@ struct Clients {
     mutating func command(_ random: inout SeededRandom) -> Command {
         serial += 1
         if !retries.isEmpty, random.chance(40) { return retry(retries.removeFirst()) }
+        if !failed.isEmpty, random.chance(25) { return .forceRequeue(failed.removeFirst()) }
         // Few, and always some.
         guard agents.count > 1 || random.chance(30), let agent = agents.randomElement(using: &random) else {
             return register(&random)
