@@ -10,8 +10,12 @@ export function named(text, props = {}) {
   return h("bdi", { title: text, ...props }, text === "" ? "(no name)" : text);
 }
 
+// The ids that the daemon makes are long and say nothing: eight digits tell them apart.
+const MADE = /^[0-9a-f]{32}$/;
+
 function link(href, text, props = {}) {
   const { class: extra, ...rest } = props;
+  if (MADE.test(text) && !extra) return h("a", { href, class: "name short", title: text, ...rest }, text.slice(0, 8));
   return h("a", { href, class: extra ? `name ${extra}` : "name", ...rest }, named(text));
 }
 
