@@ -120,6 +120,7 @@ function arrive({ back, first = false }) {
   if (view.source) view.start(shown, connection, { same });
   else if (other || !same || first) connection.show(source());
   drawNow();
+  if (!same) document.querySelector("#nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   if (!same && !first) document.getElementById("title")?.focus({ preventScroll: true });
 }
 

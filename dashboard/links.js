@@ -19,10 +19,21 @@ function link(href, text, props = {}) {
   return h("a", { href, class: extra ? `name ${extra}` : "name", ...rest }, named(text));
 }
 
-/** An agent by its name, or by its id where it is forgotten. */
+// Not everything that names an agent by its id tells its name too, but mostly something else on the page has.
+const names = new Map();
+const MOST_NAMES = 5000;
+
+function nameOf(id, name) {
+  if (name === null || name === undefined) return names.get(id);
+  if (!names.has(id) && names.size >= MOST_NAMES) names.delete(names.keys().next().value);
+  names.set(id, name);
+  return name;
+}
+
+/** An agent by its name, or by its id where nothing told the name. */
 export function agentLink(id, name, props) {
   if (!id) return h("span", { class: "soft" }, NOTHING);
-  return link(pathOf("agents", id), name ?? `${id.slice(0, 8)}…`, props);
+  return link(pathOf("agents", id), nameOf(id, name) ?? `${id.slice(0, 8)}…`, props);
 }
 
 export function leaseLink(task, props) {

@@ -87,7 +87,7 @@ function first(grpcAddress) {
     h("p", null, "This page comes alive with the first one. On this machine:"),
     command(`agentkeeper agents register anna --tool browser --ttl 1h --addr 127.0.0.1:${port}`),
     h("p", null, "Or from Python, after ", h("code", null, "pip install agentkeeper"), ":"),
-    command(`from agentkeeper import AgentKeeperClient\n\nwith AgentKeeperClient("127.0.0.1:${port}") as client:\n    with client.register("anna", "Summarizes reports", "1.0.0", tools=["browser"]) as agent:\n        input("registered, heartbeating; Enter ends it")`));
+    command(`from agentkeeper import AgentKeeperClient\n\nwith AgentKeeperClient("127.0.0.1", ${port}) as client:\n    with client.register("anna", "Summarizes reports", "1.0.0", tools=["browser"]) as agent:\n        input("registered, heartbeating; Enter ends it")`));
 }
 
 export const overview = {
