@@ -64,10 +64,22 @@ function drawNow() {
   patch(document.getElementById("nav"), navigation(route, shown.answers.overview?.body));
   patch(document.getElementById("connection"), connectionState(connection));
   patch(document.getElementById("banner"), banner(connection, shown));
-  patch(main, view.render(shown));
+  keepingFocus(() => patch(main, view.render(shown)));
   document.title = `${view.title(route)} · AgentKeeper`;
   tick();
   restoreScroll();
+}
+
+// What had the focus may be gone, with the lease that it named. Then the row that follows has it, or the view's title:
+// were it lost, the next Tab would begin at the top of the page.
+function keepingFocus(change) {
+  const focused = document.activeElement;
+  const inside = focused !== main && main.contains(focused);
+  const next = inside ? focused.closest(".row")?.nextElementSibling : null;
+  change();
+  if (!inside || focused.isConnected) return;
+  const link = next?.isConnected ? next.querySelector("a") : null;
+  (link ?? document.getElementById("title"))?.focus({ preventScroll: true });
 }
 
 function source() {

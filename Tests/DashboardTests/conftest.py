@@ -5,11 +5,11 @@ AGENTKEEPER_DASHBOARD_DIR=dashboard serves the page's files from that folder ins
 that a change can be tried without building.
 """
 
-import mimetypes
 import os
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -96,16 +96,17 @@ class Watched:
             self.complaints.append(f"{page.url}: asked {request.url}")
 
 
-def from_folder(route):
-    name = urlsplit(route.request.url).path.rsplit("/", 1)[-1]
-    if route.request.resource_type == "document":
-        name = "index.html"
-    file = Path(FILES) / name
-    # The headers stay the daemon's, the policy among them.
-    response = route.fetch()
-    headers = {key: value for key, value in response.headers.items() if key not in ("content-length", "etag")}
-    headers["content-type"] = mimetypes.guess_type(name)[0]
-    route.fulfill(status=200, headers=headers, body=file.read_bytes())
+def from_folder(page, url):
+    """Answers for the daemon with a file of the folder, under the daemon's own headers, its policy among them."""
+    with urlopen(url) as reply:
+        headers = {name.lower(): value for name, value in reply.headers.items() if name.lower() not in ("content-length", "etag")}
+
+    def answer(route):
+        name = "index.html" if route.request.resource_type == "document" else urlsplit(route.request.url).path.rsplit("/", 1)[-1]
+        kind = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}[Path(name).suffix]
+        route.fulfill(status=200, headers=headers | {"content-type": kind}, body=(Path(FILES) / name).read_bytes())
+
+    page.route(lambda each: not urlsplit(each).path.startswith(("/api", "/events")), answer)
 
 
 @pytest.fixture
@@ -125,8 +126,7 @@ def open_page(browser, start, request):
         page = context.new_page()
         watched.watch(page)
         if FILES:
-            page.route("**/dashboard/*", from_folder)
-            page.route(lambda each: not urlsplit(each).path.startswith(("/api", "/events", "/dashboard")), from_folder)
+            from_folder(page, url)
         before(page)
         page.goto(url)
         return page
