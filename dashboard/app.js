@@ -2,7 +2,7 @@
 //   title(route)       the document's title
 //   addresses(route)   what it shows, by name: addresses under /api/v1/, kept up to date by one stream
 //   render(shown)      all that it shows, as wanted nodes; called again whenever anything has changed
-// and, where it listens to something else (the events), start(shown), stop(), source(), escape(), space().
+// and, where it listens to something else (the events), start(shown), stop(), source(), drawn(), escape(), space().
 // Nothing else holds state: what the daemon says comes anew, what the reader chose is in the address.
 
 import { allowActions } from "./actions.js";
@@ -13,6 +13,7 @@ import { patch } from "./dom.js";
 import { startKeys } from "./keys.js";
 import { parse, startRouting } from "./router.js";
 import { banner, connectionState, navigation, say } from "./shell.js";
+import { takeGuess } from "./table.js";
 import { agent } from "./view-agent.js";
 import { agents } from "./view-agents.js";
 import { election } from "./view-election.js";
@@ -67,6 +68,8 @@ function drawNow() {
   keepingFocus(() => patch(main, view.render(shown)));
   document.title = `${view.title(route)} · AgentKeeper`;
   tick();
+  view.drawn?.(shown);
+  if (takeGuess()) draw();
   restoreScroll();
 }
 

@@ -118,7 +118,7 @@ def test_a_tab_that_is_not_looked_at_gives_its_stream_up_and_takes_it_again(open
     page.evaluate(look, True)
     assert not closed
     page.clock.fast_forward(20000)
-    page.wait_for_function("document.documentElement.dataset.connection === 'resting'")
+    page.wait_for_function("() => document.documentElement.dataset.connection === 'resting'")
     assert len(closed) == 1 and "/api/v1/live" in closed[0]
     client.agent("anna")
     page.evaluate(look, False)

@@ -108,5 +108,5 @@ def test_whoever_reads_below_is_not_pushed_away_by_what_comes_in_above(open_page
     before = target.bounding_box()["y"]
     for number in range(5):
         client.agent(f"late-{number}")
-    page.wait_for_function("document.querySelector('#log').textContent.includes('agent-090') && scrollY > 2100")
+    page.wait_for_function("() => document.querySelector('#log').textContent.includes('agent-090') && scrollY > 2100")
     assert abs(target.bounding_box()["y"] - before) < 3
