@@ -35,6 +35,7 @@ test: build      ## everything that CI checks
 	.venv/bin/python -m pytest -q Tests/CrashTests
 	.venv/bin/python -m pytest -q Tests/CommandLineTests
 	.venv/bin/python -m pytest -q Tests/OperationsTests
+	.venv/bin/python -m pytest -q Tests/DashboardTests
 
 # Of the same modules as the daemon, built as the daemon is. SEEDS=COUNT, SEED=FIRST and STEPS=COUNT are all optional.
 simulate:        ## try to break core and journal: make simulate SEEDS=100000

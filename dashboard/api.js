@@ -1,14 +1,9 @@
 // The daemon's interface as functions: addresses, one-time questions, and the four things that can be done.
 
-/** An address below `/api/v1/`. A parameter may be a list; what is empty is left out. */
-export function address(path, parameters = {}) {
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(parameters)) {
-    for (const each of [value].flat()) if (each !== null && each !== undefined && each !== "") query.append(name, each);
-  }
-  const text = query.toString();
-  return text ? `${path}?${text}` : path;
-}
+import { withQuery } from "./router.js";
+
+/** An address below `/api/v1/`. */
+export const address = withQuery;
 
 /** One thing's address; its name may hold any character. */
 export function thing(list, id) {

@@ -2,7 +2,7 @@
 //   title(route)       the document's title
 //   addresses(route)   what it shows, by name: addresses under /api/v1/, kept up to date by one stream
 //   render(shown)      all that it shows, as wanted nodes; called again whenever anything has changed
-// and, where it listens to something else (the events), start(shown), stop(), source(), escape(), space().
+// and, where it listens to something else (the events), start(shown), stop(), source(), drawn(), escape(), space().
 // Nothing else holds state: what the daemon says comes anew, what the reader chose is in the address.
 
 import { allowActions } from "./actions.js";
@@ -13,6 +13,7 @@ import { patch } from "./dom.js";
 import { startKeys } from "./keys.js";
 import { parse, startRouting } from "./router.js";
 import { banner, connectionState, navigation, say } from "./shell.js";
+import { takeGuess } from "./table.js";
 import { agent } from "./view-agent.js";
 import { agents } from "./view-agents.js";
 import { election } from "./view-election.js";
@@ -64,10 +65,24 @@ function drawNow() {
   patch(document.getElementById("nav"), navigation(route, shown.answers.overview?.body));
   patch(document.getElementById("connection"), connectionState(connection));
   patch(document.getElementById("banner"), banner(connection, shown));
-  patch(main, view.render(shown));
+  keepingFocus(() => patch(main, view.render(shown)));
   document.title = `${view.title(route)} · AgentKeeper`;
   tick();
+  view.drawn?.(shown);
+  if (takeGuess()) draw();
   restoreScroll();
+}
+
+// What had the focus may be gone, with the lease that it named. Then the row that follows has it, or the view's title:
+// were it lost, the next Tab would begin at the top of the page.
+function keepingFocus(change) {
+  const focused = document.activeElement;
+  const inside = focused !== main && main.contains(focused);
+  const next = inside ? focused.closest(".row")?.nextElementSibling : null;
+  change();
+  if (!inside || focused.isConnected) return;
+  const link = next?.isConnected ? next.querySelector("a") : null;
+  (link ?? document.getElementById("title"))?.focus({ preventScroll: true });
 }
 
 function source() {
@@ -120,6 +135,7 @@ function arrive({ back, first = false }) {
   if (view.source) view.start(shown, connection, { same });
   else if (other || !same || first) connection.show(source());
   drawNow();
+  if (!same) document.querySelector("#nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   if (!same && !first) document.getElementById("title")?.focus({ preventScroll: true });
 }
 

@@ -32,7 +32,10 @@ export function field({ name, label, hint = "", search = false, wide = false, ro
         clearTimeout(typing);
         typing = setTimeout(apply, TYPING_MS, event.target.value);
       },
-      onkeydown: (event) => event.key === "Enter" && apply(event.target.value),
+      // No expression: a handler that returns false would take the key away.
+      onkeydown: (event) => {
+        if (event.key === "Enter") apply(event.target.value);
+      },
       onsearch: (event) => apply(event.target.value),
     }));
 }

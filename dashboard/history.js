@@ -19,7 +19,7 @@ export function history(answer, { none = "Nothing yet.", relative = false } = {}
 }
 
 /** How much of it there is, when it is not all. */
-export function earlier(answer, filter) {
-  if (!answer?.body?.older) return null;
+export function earlier(answer, limit, filter) {
+  if (!answer?.body?.items || answer.body.items.length < limit) return null;
   return h("p", { class: "soft" }, `The latest ${count(answer.body.items.length)}. `, h("a", { href: withQuery("/log", filter) }, "All its events"));
 }

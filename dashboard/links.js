@@ -10,15 +10,30 @@ export function named(text, props = {}) {
   return h("bdi", { title: text, ...props }, text === "" ? "(no name)" : text);
 }
 
+// The ids that the daemon makes are long and say nothing: eight digits tell them apart.
+const MADE = /^[0-9a-f]{32}$/;
+
 function link(href, text, props = {}) {
   const { class: extra, ...rest } = props;
+  if (MADE.test(text) && !extra) return h("a", { href, class: "name short", title: text, ...rest }, text.slice(0, 8));
   return h("a", { href, class: extra ? `name ${extra}` : "name", ...rest }, named(text));
 }
 
-/** An agent by its name, or by its id where it is forgotten. */
+// Not everything that names an agent by its id tells its name too, but mostly something else on the page has.
+const names = new Map();
+const MOST_NAMES = 5000;
+
+function nameOf(id, name) {
+  if (name === null || name === undefined) return names.get(id);
+  if (!names.has(id) && names.size >= MOST_NAMES) names.delete(names.keys().next().value);
+  names.set(id, name);
+  return name;
+}
+
+/** An agent by its name, or by its id where nothing told the name. */
 export function agentLink(id, name, props) {
   if (!id) return h("span", { class: "soft" }, NOTHING);
-  return link(pathOf("agents", id), name ?? `${id.slice(0, 8)}…`, props);
+  return link(pathOf("agents", id), nameOf(id, name) ?? `${id.slice(0, 8)}…`, props);
 }
 
 export function leaseLink(task, props) {

@@ -34,7 +34,8 @@ export function pathOf(list, id) {
   return id === "." || id === ".." ? `/${list}?id=${id}` : `/${list}/${encodeURIComponent(id)}`;
 }
 
-export function withQuery(path, parameters) {
+/** A path with parameters. One may be a list; what is empty is left out. */
+export function withQuery(path, parameters = {}) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
     for (const each of [value].flat()) if (each !== null && each !== undefined && each !== "") query.append(name, each);

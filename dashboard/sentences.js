@@ -44,7 +44,7 @@ const SENTENCES = {
   "agent.recovered": (event) => [who(event), " is back"],
   "agent.unreachable": (event) => [who(event), " has fallen silent"],
   "agent.died": (event) => (event.reason === "deregistered" ? [who(event), " signed off"] : [who(event), " died", because(event)]),
-  "lease.acquired": (event, { lease }) => [who(event), " holds ", leaseLink(lease.task_id), h("span", { class: "soft" }, ` for ${duration(lease.ttl_ms)}`)],
+  "lease.acquired": (event, { lease }) => [who(event), " holds ", leaseLink(lease.task_id), h("span", { class: "soft" }, ` for ${duration(Date.parse(lease.expires_at) - Date.parse(lease.acquired_at))}`)],
   "lease.renewed": (event, { lease }) => [who(event), " renewed ", leaseLink(lease.task_id)],
   "lease.released": (event, { lease }) => [who(event), " released ", leaseLink(lease.task_id)],
   "lease.expired": (event, { lease }) => [who(event), " lost ", leaseLink(lease.task_id), because(event)],

@@ -11,6 +11,15 @@ const AROUND = 10;
 const UNKNOWN_ROW_PX = 44;
 const FEW = 40;
 
+let guessed = false;
+
+/** Whether the last drawing had to guess how high rows are, and should be done again now that there are some. */
+export function takeGuess() {
+  const was = guessed;
+  guessed = false;
+  return was;
+}
+
 /**
  * @typedef {{label: string, cell: (row: any) => any, at?: "main"|"side"|"sub"|"end", class?: string}} Column
  * `at` is where a phone puts the cell; without, a phone leaves it out.
@@ -51,6 +60,7 @@ function visible(id, count) {
   const body = document.querySelector(`#${CSS.escape(id)} > .table-body`);
   const rows = body?.querySelectorAll(":scope > .row") ?? [];
   const height = rows.length ? rows[0].getBoundingClientRect().height : UNKNOWN_ROW_PX;
+  if (!rows.length && count) guessed = true;
   if (!rows.length) return { height, indexes: range(0, Math.min(count, FEW)) };
   const top = body.getBoundingClientRect().top;
   const from = Math.max(0, Math.floor(-top / height) - AROUND);

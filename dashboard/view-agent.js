@@ -1,6 +1,6 @@
 // One agent: whether it lives, what it can do, what it holds and leads, and what has become of it.
 
-import { actionButton } from "./actions.js";
+import { actionButton, canAct } from "./actions.js";
 import { address, thing } from "./api.js";
 import { h } from "./dom.js";
 import { duration, plural } from "./format.js";
@@ -35,7 +35,7 @@ export const agent = {
   render({ route: { id }, answers }) {
     const one = answers.one;
     if (!one) return [heading("Agent"), loading()];
-    const events = section("events", "What has happened", history(answers.events), earlier(answers.events, { agent: id }));
+    const events = section("events", "What has happened", history(answers.events), earlier(answers.events, 50, { agent: id }));
     if (one.status !== 200) return [heading("Agent"), failure(one, "There is no such agent."), answers.events?.body?.items?.length ? events : null];
     const { agent: it, held, candidate_in: elections } = one.body;
     return [
@@ -54,7 +54,7 @@ export const agent = {
       ]),
       h("p", { key: "links", class: "see" }, h("a", { href: withQuery("/leases", { holder: id }) }, "Its leases"), h("a", { href: withQuery("/elections", { candidate: id }) }, "Its elections"), eventsLink({ agent: id }, "Its events")),
       section("held", `Holds ${it.leases ? plural(it.leases, "lease") : "nothing"}`, held.length
-        ? table({ id: "held", kind: "leases", label: "What it holds", columns: leaseColumns(true), rows: held, key: (lease) => lease.task_id })
+        ? table({ id: "held", kind: canAct() ? "held-act" : "held", label: "What it holds", columns: leaseColumns(true), rows: held, key: (lease) => lease.task_id })
         : h("p", { class: "soft" }, it.status === "dead" ? "A dead agent holds nothing." : "It works on nothing under a lease.")),
       elections.length ? section("elections", "Elections", h("ul", { class: "plain" }, elections.map((election) => h("li", { key: election.group },
         groupLink(election.group), " ", election.leader_agent_id === id

@@ -20,7 +20,7 @@ export const lease = {
     const one = answers.one;
     const head = (...beside) => heading(named(id), beside);
     if (!one) return [head(), loading()];
-    const events = section("events", "What has happened", history(answers.events, { none: "No kept event tells of it." }), earlier(answers.events, { task: id }));
+    const events = section("events", "What has happened", history(answers.events, { none: "No kept event tells of it." }), earlier(answers.events, 100, { task: id }));
     if (one.status === 404) return [head(), empty(h("p", { class: "strong" }, "Nobody holds this now."), h("p", null, "It is free: the next AcquireLease has it.")), events];
     if (one.status !== 200) return [head(), failure(one, "This lease cannot be shown."), events];
     const { lease: it, waiting } = one.body;

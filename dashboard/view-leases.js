@@ -42,7 +42,7 @@ export const leases = {
     const list = answers.list;
     const head = [heading("Leases"), filters(
       field({ name: "task", label: "Task begins with", search: true, route }),
-      choice({ name: "kind", label: "Kind", route, choices: [["", "All"], ["lease", "Leases", counts?.leases], ["claim", "Claims of tasks", counts?.claims]] }),
+      choice({ name: "kind", label: "Kind", route, choices: [["", "All"], ["lease", "Leases", counts?.leases], ["claim", "Claims", counts?.claims]] }),
       field({ name: "holder", label: "Holder", hint: "an agent's id", route }),
       holder ? h("p", { key: "of", class: "soft" }, "of ", agentLink(holder, list?.body?.items?.[0]?.holder_name)) : null)];
     if (!list) return [...head, loading()];
@@ -51,6 +51,6 @@ export const leases = {
     if (hopping(list.body)) return [...head, loading()];
     if (!items.length && !next) return [...head, none(route, total)];
     return [...head, pager(list.body, route, "leases and claims"),
-      table({ id: "leases", kind: canAct() ? "leases-act" : "leases-all", label: "Leases", columns: leaseColumns(false), rows: items, key: (lease) => lease.task_id, first: rowsBefore(), total })];
+      table({ id: "leases", kind: canAct() ? "leases-act" : "leases", label: "Leases", columns: leaseColumns(false), rows: items, key: (lease) => lease.task_id, first: rowsBefore(), total })];
   },
 };

@@ -136,16 +136,13 @@ export const log = {
     };
   },
 
-  /** Rows that come in at the top must not push away what is being read below. */
   changed(shown) {
-    const body = document.querySelector("#log .table-body");
-    const row = body?.querySelector(".row");
     const { feed } = shown.ui;
     const before = shown.ui.newest;
     shown.ui.newest = feed.newest;
-    if (row && before && body.getBoundingClientRect().top < 0) {
-      const added = feed.events.length - 1 - feed.events.findLastIndex((event) => event.sequence <= before);
-      if (added > 0) scrollBy({ top: added * row.getBoundingClientRect().height, behavior: "instant" });
+    if (before && feed.newest > before) {
+      const known = feed.events.findLastIndex((event) => event.sequence <= before);
+      shown.ui.added = (shown.ui.added ?? 0) + feed.events.length - 1 - known;
     }
     shown.redraw();
     if (shown.ui.jumped !== null && feed.loaded) {
@@ -153,6 +150,17 @@ export const log = {
       shown.ui.jumped = null;
       if (index > 8) requestAnimationFrame(() => requestAnimationFrame(() => this.showRow(index)));
     }
+  },
+
+  /** Rows that came in at the top must not push away what is being read below. */
+  drawn(shown) {
+    const { added } = shown.ui;
+    shown.ui.added = 0;
+    const body = document.querySelector("#log .table-body");
+    const row = body?.querySelector(".row");
+    if (!added || !row || body.getBoundingClientRect().top >= 0) return;
+    scrollBy({ top: added * row.getBoundingClientRect().height, behavior: "instant" });
+    shown.redraw();
   },
 
   showRow(index) {

@@ -14,11 +14,14 @@ const KINDS = {
   disk_full: ["The disk is full", () => null, null],
   agents_unreachable: ["unreachable agent", (agent) => [agentLink(agent.agent_id, agent.name), h("span", { class: "soft" }, " heard ", sinceClock(agent.heard_clock_ms, agent.last_heartbeat_at))], "/agents?status=unreachable"],
   leases_expiring: ["lease about to run out|leases about to run out", (lease) => [leaseLink(lease.task_id), timeLeft(lease)], "/leases"],
-  tasks_returning: ["task that keeps coming back|tasks that keep coming back", (task) => [taskLink(task.task_id), h("span", { class: "soft" }, ` ${plural(task.returns, "return")}`, task.last_reason ? [", ", named(task.last_reason)] : null)], "/tasks"],
-  tasks_without_agent: ["task that no living agent can do|tasks that no living agent can do", (task) => [taskLink(task.task_id), h("span", { class: "soft" }, " needs ", named(task.required_tools.join(", ")))], "/tasks?status=pending"],
-  tasks_dead: ["task that failed for good|tasks that failed for good", (task) => [taskLink(task.task_id), h("span", { class: "soft" }, " ", task.failure_reason ? named(task.failure_reason) : "", " ", since(task.finished_at))], "/tasks?status=dead"],
+  tasks_returning: ["task that keeps coming back|tasks that keep coming back", (task) => [named(task.type), taskLink(task.task_id), h("span", { class: "soft" }, ` ${plural(task.returns, "return")}`, task.last_reason ? [", ", named(task.last_reason)] : null)], "/tasks"],
+  tasks_without_agent: ["task that no living agent can do|tasks that no living agent can do", (task) => [named(task.type), taskLink(task.task_id), h("span", { class: "soft" }, " needs ", named(task.required_tools.join(", ")))], "/tasks?status=pending"],
+  tasks_dead: ["task that failed for good|tasks that failed for good", (task) => [named(task.type), taskLink(task.task_id), h("span", { class: "soft" }, " ", task.failure_reason ? named(task.failure_reason) : "", " ", since(task.finished_at))], "/tasks?status=dead"],
   watchers_slow: ["slow watcher", () => null, null],
 };
+
+// So many of each kind that the charts are still in sight.
+const SHOWN = 6;
 
 function keyOf(item) {
   return item.agent_id && !item.task_id ? item.agent_id : item.task_id;
@@ -35,7 +38,7 @@ function attention(entries) {
   if (!entries.length) return h("p", { class: "calm" }, shape("completed"), "Nothing needs attention.");
   return h("ul", { class: "attention" }, entries.map((entry) => {
     const [, item, all] = KINDS[entry.kind] ?? [null, () => null, null];
-    const items = entry.items ?? [];
+    const items = (entry.items ?? []).slice(0, SHOWN);
     return h("li", { key: entry.kind, class: entry.severity },
       h("h3", null, shape(entry.severity), h("span", { class: "unseen" }, `${entry.severity}: `), titleOf(entry)),
       items.length ? h("ul", { class: "attention-items" }, items.map((each) => h("li", { key: keyOf(each) }, item(each)))) : null,
@@ -59,7 +62,7 @@ function tiles(counts, series) {
     tile("Failed for good", counts.tasks_dead, "/tasks?status=dead", { tone: "crit" }),
     tile("Elections", counts.elections, "/elections", { also: plural(counts.candidates, "candidate") }),
     tile("Policies", counts.policies, "/policies"),
-    tile("Connections", counts.connections, null, { also: `${plural(counts.calls_open, "call")}, ${plural(counts.watchers, "watcher")}` }));
+    tile("Connections", counts.connections, null, { also: plural(counts.watchers, "watcher") }));
 }
 
 function charts(series, shown) {
@@ -84,7 +87,7 @@ function first(grpcAddress) {
     h("p", null, "This page comes alive with the first one. On this machine:"),
     command(`agentkeeper agents register anna --tool browser --ttl 1h --addr 127.0.0.1:${port}`),
     h("p", null, "Or from Python, after ", h("code", null, "pip install agentkeeper"), ":"),
-    command(`from agentkeeper import AgentKeeperClient\n\nwith AgentKeeperClient("127.0.0.1:${port}") as client:\n    with client.register("anna", "Summarizes reports", "1.0.0", tools=["browser"]) as agent:\n        input("registered, heartbeating; Enter ends it")`));
+    command(`from agentkeeper import AgentKeeperClient\n\nwith AgentKeeperClient("127.0.0.1", ${port}) as client:\n    with client.register("anna", "Summarizes reports", "1.0.0", tools=["browser"]) as agent:\n        input("registered, heartbeating; Enter ends it")`));
 }
 
 export const overview = {
@@ -107,7 +110,7 @@ export const overview = {
         unused && !entries.length ? first(daemon?.grpc_address) : section("attention", "Needs attention", attention(entries)),
         section("rates", `The last ${duration(Math.max(1, series.calls_per_second.length) * series.interval_ms)}`, charts(series, shown))),
       h("div", { key: "right", class: "column side" },
-        section("recent", ["Just now ", h("a", { class: "more", href: withQuery("/log") }, "All events")],
+        section("recent", ["Latest events ", h("a", { class: "more", href: withQuery("/log") }, "All events")],
           history(answers.events, { relative: true, none: "Nothing has happened since the daemon started." }))))];
   },
 };

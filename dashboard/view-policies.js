@@ -47,7 +47,8 @@ function verdict(answer) {
   if (answer.status !== 200) return h("p", { class: "verdict deny" }, shape("warning"), answer.body?.error?.message ?? "That cannot be answered.");
   const { allowed, reason, policy } = answer.body;
   return h("p", { class: allowed ? "verdict allow" : "verdict deny" }, shape(allowed ? "allow" : "deny"), h("b", null, allowed ? "Yes. " : "No. "),
-    named(reason), policy ? [" ", policyLink(policy.id, { class: "see-policy" })] : null);
+    named(reason),
+    policy ? h("span", { class: "rule" }, policyLink(policy.id), ": ", ["subject", "action", "resource"].map((each) => [h("code", { key: each }, named(policy[each])), " "])) : null);
 }
 
 export const policies = {

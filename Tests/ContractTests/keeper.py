@@ -243,11 +243,11 @@ class Daemon:
     """A running daemon on free ports of the loopback interface, unless the arguments say otherwise.
 
     With AGENTKEEPER_TEST_DATA_DIR set, each has a data directory of its own, for as long as it runs. `prefix` is a
-    command that starts it in place of itself, such as `setpriv`.
+    command that starts it in place of itself, such as `setpriv`; `ports` are those of gRPC and metrics, if not any.
     """
 
-    def __init__(self, *arguments, environment=None, ready=True, prefix=()):
-        self.port, self.metrics_port = free_ports(2)
+    def __init__(self, *arguments, environment=None, ready=True, prefix=(), ports=None):
+        self.port, self.metrics_port = ports or free_ports(2)
         if not arguments:
             arguments = (f"--addr=127.0.0.1:{self.port}", f"--metrics-addr=127.0.0.1:{self.metrics_port}")
         arguments = [str(each).replace("PORT", str(self.port)) for each in arguments]
