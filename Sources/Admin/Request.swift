@@ -11,6 +11,8 @@ struct Request: Equatable {
     var keepsAlive = true
     /// Whether an answer for programs is due: errors as JSON too.
     var isForPrograms = false
+    /// Whether it is a person's browser that asks: then the page says what was wrong.
+    var wantsPage = false
     /// What the client has already (If-None-Match).
     var knownTag: String?
     /// Of an action.
@@ -85,6 +87,7 @@ extension Request {
         }
         wantsBody = head.method != .HEAD
         knownTag = fields.first(name: "if-none-match")
+        wantsPage = !isForPrograms && fields.first(name: "accept")?.contains("text/html") == true
         // An upgrade that is not granted is ignored (RFC 9110, section 7.8), but the parser reads no
         // further after one, nor after CONNECT.
         keepsAlive = head.isKeepAlive && !fields.contains(name: "upgrade") && head.method != .CONNECT

@@ -95,6 +95,9 @@ struct Site: Sendable {
 
     private func problem(_ problem: Problem, _ request: Request) -> Response {
         guard !request.isForPrograms else { return .answer(.json(problem.json.line, status: problem.status)) }
+        if problem == .notFound, request.wantsPage, let page = Asset.all["index.html"] {
+            return .answer(Answer(status: .notFound, contentType: page.type, body: page.body))
+        }
         return .answer(Answer(status: problem.status, body: ByteBuffer(string: problem.text + "\n")))
     }
 

@@ -68,6 +68,15 @@ import Testing
         }
     }
 
+    @Test func `A browser that is lost sees the page, and a program a line`() async throws {
+        try await withServer { port in
+            let client = try RawClient(port: port)
+            let page = try client.get("/nowhere", fields: "Accept: text/html,*/*\r\n")
+            #expect(page.status == 404 && page.body.contains("<title>AgentKeeper</title>"))
+            #expect(try client.get("/nowhere", fields: "Accept: */*\r\n").body.hasPrefix("Nothing is here."))
+        }
+    }
+
     @Test func `The page may load what is here, and nothing from elsewhere`() async throws {
         try await withServer { port in
             let client = try RawClient(port: port)
