@@ -2,7 +2,7 @@
 //   title(route)       the document's title
 //   addresses(route)   what it shows, by name: addresses under /api/v1/, kept up to date by one stream
 //   render(shown)      all that it shows, as wanted nodes; called again whenever anything has changed
-// and, where it listens to something else (the events), start(shown), stop(), source(), drawn(), escape(), space().
+// and, where it listens to something else (the events), start(shown), stop(shown), source(), drawn(), escape(), space().
 // Nothing else holds state: what the daemon says comes anew, what the reader chose is in the address.
 
 import { allowActions } from "./actions.js";
@@ -120,7 +120,7 @@ function arrive({ back, first = false }) {
   shown.route = route;
   const same = before && oldView === view && before.id === route.id;
   if (!same) {
-    oldView?.stop?.();
+    oldView?.stop?.(shown);
     shown.ui = {};
     shown.note = null;
     // The overview's numbers are true in every view; all else belongs to what was shown.

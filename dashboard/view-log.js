@@ -91,7 +91,7 @@ export const log = {
       ui.at = at;
       return;
     }
-    // From a jump back to no sequence of the same filter: the list stays what it is.
+    // An event that is closed leaves the list as it is.
     if (same && ui.key === key && at === null) {
       ui.at = null;
       return;
@@ -100,7 +100,7 @@ export const log = {
     ui.key = key;
     ui.at = at;
     ui.connection = connection;
-    const feed = (ui.feed = new Feed(filter, () => ui.feed === feed && this.changed(shown)));
+    const feed = (ui.feed = new Feed(filter, () => shown.ui.feed === feed && this.changed(shown)));
     shown.ui.jumped = at;
     this.listen(shown, feed, at);
   },
@@ -171,7 +171,9 @@ export const log = {
     scrollTo({ top: top - innerHeight / 3, behavior: "instant" });
   },
 
-  stop() {},
+  stop(shown) {
+    shown.ui.feed?.stop();
+  },
 
   escape(shown) {
     if (chosenOf(shown) === null) return false;

@@ -19,11 +19,12 @@ def fact(page, name):
 
 
 def test_every_view_has_an_address_of_its_own(open_page, daemon):
+    page = open_page(daemon.url)
     for path in VIEWS:
-        page = live(open_page(daemon.url + path))
+        page.goto(daemon.url + path)
+        live(page)
         expect(page.locator("h1")).to_be_visible()
         expect(page.locator("#nav [aria-current=page]")).to_have_attribute("href", path)
-        page.context.close()
 
 
 def test_a_daemon_without_agents_says_how_to_register_the_first(page, daemon):
@@ -217,19 +218,21 @@ def test_the_log_is_filtered_by_topic_and_jumps_to_a_sequence(open_page, daemon,
 
 def test_what_does_not_exist_is_said_so(open_page, daemon, client):
     client.agent("anna")
+    page = open_page(daemon.url)
     for path, says in [("/agents/nope", "There is no such agent."), ("/tasks/nope", "There is no such task"), ("/elections/nope", "no such election"),
                        ("/policies/nope", "no such policy"), ("/leases/nope", "Nobody holds this now.")]:
-        expect(open_page(daemon.url + path).locator("main")).to_contain_text(says)
+        page.goto(daemon.url + path)
+        expect(page.locator("main")).to_contain_text(says)
 
 
 def test_names_with_slashes_and_dots_have_addresses_too(open_page, daemon, client):
     anna = client.agent("anna")
+    page = open_page(daemon.url)
     for name in ("a/b c?d#e%2F", "..", "ü"):
         client.lease(name, anna)
-        page = open_page(f"{daemon.url}/leases")
+        page.goto(f"{daemon.url}/leases")
         row(page, name).get_by_role("link").first.click()
         expect(page.locator("h1")).to_have_text(name)
         page.reload()
         expect(page.locator("h1")).to_have_text(name)
         expect(fact(page, "Holder")).to_have_text("anna")
-        page.context.close()
