@@ -14,6 +14,10 @@ package struct AdminLimits: Sendable {
     /// Streams of server-sent events at once. A page holds one or two, and each costs up to two looks a second.
     package var maxStreams = 64
 
+    /// The items of one page, or of one piece of a stream, in bytes of JSON; a page that is full ends early, and says
+    /// where to go on.
+    static let maxPageBytes = 4 << 20
+
     /// A request's line and fields, in bytes. Browsers with cookies of other ports of the same host
     /// send a few thousand.
     package var maxHeadBytes = 16_384

@@ -82,13 +82,23 @@ extension StateReader {
         } catch {
             throw Problem(error)
         }
-        let items = reads.json(stretch.events)
-        let older: JSON = stretch.from.value + 1 > stretch.oldest.value ? .count(stretch.from.value + 1) : .null
+        var (from, to) = (stretch.from, stretch.to)
+        let items: [JSON]
+        if case .after = page.direction {
+            items = reads.json(stretch.events).fitting(AdminLimits.maxPageBytes)
+            if items.count < stretch.events.count { to = stretch.events[items.count - 1].sequence }
+        } else {
+            // The latest are wanted most.
+            items = reads.json(stretch.events).reversed().fitting(AdminLimits.maxPageBytes).reversed()
+            let left = stretch.events.count - items.count
+            if left > 0 { from = stretch.events[left - 1].sequence }
+        }
+        let older: JSON = from.value + 1 > stretch.oldest.value ? .count(from.value + 1) : .null
         return Reading(
             [
                 ("history", .string(sources.daemon.history)), ("oldest_kept_sequence", .count(stretch.oldest.value)),
                 ("last_sequence", .count(stretch.last.value)), ("items", .array(items)), ("older", older),
-                ("newer", .count(stretch.to.value)),
+                ("newer", .count(to.value)),
             ], at: reads.clock)
     }
 }

@@ -112,9 +112,10 @@ struct EventStream: PieceSource {
         do throws(Refusal) {
             let (events, examined) = try sources.coordinator.events(
                 after: cursor, matching: start.filter, limit: Self.batch, scanning: Self.scanning, at: sources.now())
+            let items = await reader.json(events).fitting(AdminLimits.maxPageBytes)
             isAtEnd = examined == cursor
-            cursor = examined
-            for (event, json) in zip(events, await reader.json(events)) {
+            cursor = items.count < events.count ? events[items.count - 1].sequence : examined
+            for (event, json) in zip(events, items) {
                 piece.writeEvent(id: "\(sources.daemon.history)-\(event.sequence.value)", data: json.line)
             }
             return events.count

@@ -83,7 +83,7 @@ actor StateReader {
             }
             let now = reads.clock
             return page(
-                agents.map { $0.json(at: now) }, next: nil,
+                agents.map { $0.json(at: now) }.fitting(AdminLimits.maxPageBytes), next: nil,
                 total: counts.agentsAlive + counts.agentsUnreachable + counts.agentsDead, &reads)
         case .agent(let id): return try agent(id, &reads)
         case .leases(let filter, let page): return try leases(filter, page, &reads)
@@ -132,9 +132,10 @@ actor StateReader {
     private func list<Value>(
         _ stretch: Stretch<Value>, total: Int, _ reads: inout Reads, _ json: (Value) -> JSON
     ) -> Reading {
-        page(
-            stretch.found.map { json($0.value) }, next: stretch.isLast ? nil : .string(String(stretch.examined)),
-            total: total, &reads)
+        let items = stretch.found.map { json($0.value) }.fitting(AdminLimits.maxPageBytes)
+        let isCut = items.count < stretch.found.count
+        let next = isCut ? stretch.found[items.count - 1].serial : stretch.isLast ? nil : stretch.examined
+        return page(items, next: next.map { .string(String($0)) }, total: total, &reads)
     }
 
     private func page(_ items: [JSON], next: JSON?, total: Int, _ reads: inout Reads) -> Reading {
@@ -313,6 +314,21 @@ extension Verdict {
         case .allowed(let id), .denied(let id): id
         case .noMatch: nil
         }
+    }
+}
+
+extension [JSON] {
+    /// The first of them, as many as fit into so many bytes and one at least: an agent's card may have 64 KiB.
+    func fitting(_ bytes: Int) -> [JSON] {
+        var fitting: [JSON] = []
+        var room = bytes
+        for item in self {
+            let line = item.line
+            room -= line.utf8.count
+            if room < 0, !fitting.isEmpty { break }
+            fitting.append(.written(line))
+        }
+        return fitting
     }
 }
 

@@ -10,6 +10,8 @@ package enum JSON: Sendable {
     case string(String)
     case array([JSON])
     case object([(String, JSON)])
+    /// Written already, on one line.
+    case written(String)
 
     package static func texts(_ texts: [String]) -> JSON { .array(texts.map { .string($0) }) }
     package static func optional(_ text: (some CustomStringConvertible)?) -> JSON {
@@ -39,6 +41,7 @@ package enum JSON: Sendable {
         case .number(let value): text += String(value)
         case .decimal(let value): text += value.isFinite ? "\(value)" : "null"
         case .string(let value): JSON.quote(value, to: &text)
+        case .written(let line): text += line
         case .array(let values):
             JSON.list(values, "[", "]", to: &text, indent) { value, text, indent in
                 value.write(to: &text, indent: indent)

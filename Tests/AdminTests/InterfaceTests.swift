@@ -59,6 +59,46 @@ import Testing
         }
     }
 
+    @Test func `Large cards make short pages, and nothing is left out`() async throws {
+        let core = TestCore()
+        for number in 1...200 {
+            let card = AgentCard(name: "agent-\(number)", description: String(repeating: "d", count: 60_000))
+            core.perform(.register(.init(newID: AgentID(high: 0, low: UInt64(number)), card: card, ttlSeconds: 30)))
+        }
+        let names = (1...200).map { "agent-\($0)" }
+        try await withServer(core: core) { port in
+            var found: [String] = []
+            var next: String? = ""
+            var pages = 0
+            while let page = next {
+                let body = try object(port, "agents?limit=1000&page=\(page)")
+                found += try #require(body["items"] as? [[String: Any]]).compactMap { $0["name"] as? String }
+                next = body["next"] as? String
+                pages += 1
+            }
+            #expect(found == names && pages == 3)
+            for start in ["after=0", "before=1000"] {
+                var sequences: [Int] = []
+                var query: String? = start
+                while let address = query {
+                    let body = try object(port, "events?limit=1000&\(address)")
+                    let items = try #require(body["items"] as? [[String: Any]]).compactMap { $0["sequence"] as? Int }
+                    sequences = start == "after=0" ? sequences + items : items + sequences
+                    query =
+                        start == "after=0"
+                        ? (body["newer"] as? Int).flatMap { $0 < 200 ? "after=\($0)" : nil }
+                        : (body["older"] as? Int).map { "before=\($0)" }
+                }
+                #expect(sequences == Array(1...200), "\(start)")
+            }
+            let stream = try StreamClient(port: port, "/events?after=0")
+            for number in 0...200 {
+                let event = try stream.next()
+                #expect(number == 0 || event.id == "abc-\(number)")
+            }
+        }
+    }
+
     @Test func `Search ranks as Find does`() async throws {
         let core = TestCore()
         core.register(1, "painter")
