@@ -135,15 +135,16 @@ def test_those_who_want_less_motion_have_bars_that_step(open_page, daemon, clien
     client.lease("report-7", client.agent("anna"), ttl_seconds=20)
     page = live(open_page(f"{daemon.url}/leases", reduced_motion="reduce"))
     expect(row(page, "report-7")).to_have_count(1)
-    changes = page.evaluate("""() => new Promise(done => {
-        let count = 0;
-        const begun = performance.now();
+    scales = page.evaluate("""() => new Promise(done => {
+        const seen = [];
+        const bar = document.querySelector('.bar-fill');
         new MutationObserver(() => {
-            count++;
-            if (performance.now() - begun > 2500) done(count);
-        }).observe(document.querySelector('.bar-fill'), { attributes: true });
+            seen.push(parseFloat(bar.style.transform.slice(7)));
+            if (seen.length === 3) done(seen);
+        }).observe(bar, { attributes: true });
     })""")
-    assert changes <= 6, "about one a second, where others see ten"
+    # Each is a whole number of the lease's twenty seconds, where others see tenths.
+    assert all(abs(scale * 20 - round(scale * 20)) < 0.01 for scale in scales), scales
 
 
 def test_hostile_names_are_text_and_nothing_else(open_page, daemon, client):
