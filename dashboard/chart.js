@@ -32,7 +32,9 @@ function line(values, top, span) {
   return path;
 }
 
-function area(values, top, span) {
+function area(all, top, span) {
+  // What was before the first value, as in the second of the start, is no gap.
+  const values = all.slice(Math.max(0, all.findIndex((value) => value !== null)));
   const path = line(values, top, span);
   if (!path || values.includes(null)) return "";
   const left = (((span - values.length) / (span - 1)) * WIDTH).toFixed(1);

@@ -35,7 +35,7 @@ export const agent = {
   render({ route: { id }, answers }) {
     const one = answers.one;
     if (!one) return [heading("Agent"), loading()];
-    const events = section("events", "What has happened", history(answers.events), earlier(answers.events, 50, { agent: id }));
+    const events = section("events", "What has happened", history(answers.events, { none: "The kept events do not reach back to this agent." }), earlier(answers.events, 50, { agent: id }));
     if (one.status !== 200) return [heading("Agent"), failure(one, "There is no such agent."), answers.events?.body?.items?.length ? events : null];
     const { agent: it, held, candidate_in: elections } = one.body;
     return [

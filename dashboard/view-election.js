@@ -21,7 +21,7 @@ export const election = {
   render({ route: { id }, answers }) {
     const one = answers.one;
     if (!one) return [heading(named(id)), loading()];
-    const events = section("events", "Changes", history(answers.events, { none: "The kept events reach not back to its last change." }), earlier(answers.events, 100, { group: id }));
+    const events = section("events", "Changes", history(answers.events, { none: "The kept events do not reach back to its last change." }), earlier(answers.events, 100, { group: id }));
     if (one.status !== 200) return [heading(named(id)), failure(one, "There is no such election."), answers.events?.body?.items?.length ? events : null];
     const { election: it, candidates: list } = one.body;
     return [

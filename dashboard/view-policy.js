@@ -17,7 +17,7 @@ export const policy = {
     // The daemon filters events by agent, task and group; policies change rarely enough to be picked out here.
     const own = answers.events?.status === 200
       ? { ...answers.events, body: { ...answers.events.body, items: answers.events.body.items.filter((event) => event.subject.policy?.id === id) } } : answers.events;
-    const events = section("events", "What has happened", history(own, { none: "The kept events reach not back to when it was set." }));
+    const events = section("events", "What has happened", history(own, { none: "The kept events do not reach back to when it was set." }));
     if (one.status !== 200) return [heading(named(id)), failure(one, "There is no such policy."), own?.body?.items?.length ? events : null];
     const it = one.body.policy;
     return [

@@ -22,7 +22,7 @@ export const task = {
   render({ route: { id }, answers }) {
     const one = answers.one;
     if (!one) return [heading("Task"), loading()];
-    const events = section("events", "Its whole history", history(answers.events), earlier(answers.events, 500, { task: id }));
+    const events = section("events", "Its whole history", history(answers.events, { none: "The kept events do not reach back to this task." }), earlier(answers.events, 500, { task: id }));
     if (one.status !== 200) {
       return [heading("Task"), failure(one, "There is no such task in the queue."),
         h("p", { key: "links", class: "see" }, "Is it a lease? ", leaseLink(id)), answers.events?.body?.items?.length ? events : null];

@@ -65,7 +65,7 @@ class Office:
         choice = random.Random(self.seed)
         while not self.closing.is_set():
             kind, tool = choice.choice(KINDS)
-            self.boss.create_task(kind, b"a document", required_tools=[tool], max_retries=choice.choice([0, 2, 3]), ttl=30)
+            self.boss.create_task(kind, b"a document", required_tools=[tool], max_retries=choice.choice([0, 3, 3, 3]), ttl=30)
             self.closing.wait(choice.uniform(0.1, 0.6))
         self.boss.close()
 
@@ -94,7 +94,7 @@ class Office:
         while not self.closing.is_set():
             task = client.claim_task(agent.agent_id)
             self.closing.wait(choice.uniform(0.5, 4))
-            if choice.random() < 0.75:
+            if choice.random() < 0.85:
                 client.complete_task(task.id, agent.agent_id, b"done")
             else:
                 client.fail_task(task.id, agent.agent_id, choice.choice(REASONS))

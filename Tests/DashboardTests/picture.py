@@ -10,7 +10,7 @@ import conftest
 from office import Office
 from playwright.sync_api import expect, sync_playwright
 
-WIDTH, HEIGHT = 1280, 860
+WIDTH, HEIGHT = 1280, 1000
 
 
 def main(file, seconds=220):
