@@ -28,8 +28,12 @@ VIEWS = ["/", "/agents", "/leases", "/elections", "/tasks", "/policies", "/log"]
 def pytest_configure(config):
     if not BINARY.is_file():
         pytest.exit(f"there is no daemon at {BINARY}: run `make build`, or set AGENTKEEPER_BIN", returncode=1)
-    config.addinivalue_line("markers", "outage: the daemon goes away in this test, which a browser reports on its console")
-    config.addinivalue_line("markers", "refusal: an action is refused in this test, which a browser reports on its console")
+    config.addinivalue_line(
+        "markers", "outage: the daemon goes away in this test, which a browser reports on its console"
+    )
+    config.addinivalue_line(
+        "markers", "refusal: an action is refused in this test, which a browser reports on its console"
+    )
     expect.set_options(timeout=PATIENCE * 1000)
 
 
@@ -101,11 +105,21 @@ class Watched:
 def from_folder(page, url):
     """Answers for the daemon with a file of the folder, under the daemon's own headers, its policy among them."""
     with urlopen(url) as reply:
-        headers = {name.lower(): value for name, value in reply.headers.items() if name.lower() not in ("content-length", "etag")}
+        headers = {
+            name.lower(): value
+            for name, value in reply.headers.items()
+            if name.lower() not in ("content-length", "etag")
+        }
 
     def answer(route):
-        name = "index.html" if route.request.resource_type == "document" else urlsplit(route.request.url).path.rsplit("/", 1)[-1]
-        kind = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}[Path(name).suffix]
+        name = (
+            "index.html"
+            if route.request.resource_type == "document"
+            else urlsplit(route.request.url).path.rsplit("/", 1)[-1]
+        )
+        kind = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}[
+            Path(name).suffix
+        ]
         route.fulfill(status=200, headers=headers | {"content-type": kind}, body=(Path(FILES) / name).read_bytes())
 
     page.route(lambda each: not urlsplit(each).path.startswith(("/api", "/events")), answer)
@@ -116,7 +130,13 @@ def open_page(browser, start, request):
     """Opens pages in contexts of their own; options as of `browser.new_context`. They are closed before the daemons are."""
     allowed = []
     if request.node.get_closest_marker("outage"):
-        allowed += ["ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "503"]
+        allowed += [
+            "ERR_CONNECTION_REFUSED",
+            "ERR_INCOMPLETE_CHUNKED_ENCODING",
+            "ERR_CONNECTION_RESET",
+            "ERR_EMPTY_RESPONSE",
+            "503",
+        ]
     if request.node.get_closest_marker("refusal"):
         allowed += ["403", "404", "409"]
     watched = Watched(allowed)

@@ -65,7 +65,9 @@ class Office:
         choice = random.Random(self.seed)
         while not self.closing.is_set():
             kind, tool = choice.choice(KINDS)
-            self.boss.create_task(kind, b"a document", required_tools=[tool], max_retries=choice.choice([0, 3, 3, 3]), ttl=30)
+            self.boss.create_task(
+                kind, b"a document", required_tools=[tool], max_retries=choice.choice([0, 3, 3, 3]), ttl=30
+            )
             self.closing.wait(choice.uniform(0.1, 0.6))
         self.boss.close()
 
@@ -73,7 +75,9 @@ class Office:
         """Races for leases, and leads or waits to."""
         choice = random.Random(self.seed * 100 + number)
         with AgentKeeperClient(*self.address) as client:
-            with client.register(name, does, "1.4.0", tools=tools, metadata={"zone": choice.choice("ab")}, ttl=10) as agent:
+            with client.register(
+                name, does, "1.4.0", tools=tools, metadata={"zone": choice.choice("ab")}, ttl=10
+            ) as agent:
                 client.campaign(choice.choice(["planners", "indexers", "reviewers"]), agent.agent_id)
                 while not self.closing.is_set():
                     task = choice.choice(["report-", "page:/docs/", "shard-"]) + str(choice.randint(1, 30))

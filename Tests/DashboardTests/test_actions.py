@@ -29,8 +29,18 @@ def ask(daemon, method, path, body=None, **headers):
 
 def act(daemon, name, body, **headers):
     """As a browser would from the page itself, unless a header says otherwise; `None` leaves one out."""
-    sent = {"content_type": "application/json", "origin": daemon.url, "x_agentkeeper_token": session(daemon)["token"] or ""} | headers
-    status, text = ask(daemon, "POST", f"/api/v1/actions/{name}", json.dumps(body), **{key: value for key, value in sent.items() if value is not None})
+    sent = {
+        "content_type": "application/json",
+        "origin": daemon.url,
+        "x_agentkeeper_token": session(daemon)["token"] or "",
+    } | headers
+    status, text = ask(
+        daemon,
+        "POST",
+        f"/api/v1/actions/{name}",
+        json.dumps(body),
+        **{key: value for key, value in sent.items() if value is not None},
+    )
     return status, json.loads(text)
 
 
@@ -46,9 +56,17 @@ def test_a_daemon_that_was_not_started_for_it_refuses(start, name):
     assert status == 403 and "--dashboard-actions" in answer["error"]["message"]
 
 
-@pytest.mark.parametrize("headers", [
-    {"origin": "http://evil.example"}, {"origin": "null"}, {"origin": "http://127.0.0.1:1"}, {"x_agentkeeper_token": "0" * 32}, {"x_agentkeeper_token": None},
-], ids=str)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:1"},
+        {"x_agentkeeper_token": "0" * 32},
+        {"x_agentkeeper_token": None},
+    ],
+    ids=str,
+)
 def test_a_request_from_elsewhere_or_without_the_token_changes_nothing(daemon, client, headers):
     anna = client.agent("anna")
     status, answer = act(daemon, "deregister-agent", {"agent_id": anna}, **headers)
@@ -105,7 +123,9 @@ def test_a_lease_is_released_by_force_after_a_question(open_page, daemon, client
 def test_an_agent_is_deregistered_after_a_question(open_page, daemon, client):
     anna = client.agent("anna")
     page = live(open_page(f"{daemon.url}/agents/{anna}"))
-    confirm(page, "Deregister", "anna", "It cannot come back").get_by_role("button", name="Deregister", exact=True).click()
+    confirm(page, "Deregister", "anna", "It cannot come back").get_by_role(
+        "button", name="Deregister", exact=True
+    ).click()
     expect(page.locator(".heading .badge")).to_have_text("dead")
     expect(page.locator(".history")).to_contain_text("anna died (forced by an operator)")
     expect(page.get_by_role("button", name="Deregister…")).to_have_count(0)
@@ -117,7 +137,9 @@ def test_a_task_is_requeued_after_a_question(open_page, daemon, client):
     client.ClaimTask(agent_id=worker)
     client.FailTask(task_id=task, agent_id=worker, reason="no luck")
     page = live(open_page(f"{daemon.url}/tasks/{task}"))
-    confirm(page, "Requeue", "crawl", "all its retries given back").get_by_role("button", name="Requeue", exact=True).click()
+    confirm(page, "Requeue", "crawl", "all its retries given back").get_by_role(
+        "button", name="Requeue", exact=True
+    ).click()
     expect(page.locator(".heading .badge")).to_have_text("pending")
     expect(page.locator(".history")).to_contain_text("is back in the queue (forced by an operator)")
 

@@ -9,25 +9,52 @@ from conftest import VIEWS, live, row
 from playwright.sync_api import expect
 
 TOKENS = (Path(__file__).resolve().parents[2] / "dashboard/tokens.css").read_text()
-HOSTILE = ["<img src=x onerror=\"document.title='owned'\">", "\u202edaeh no\u202c مرحبا", "x" * 1024, "javascript:alert(1)", "a\u202e\nb\t c"]
+HOSTILE = [
+    "<img src=x onerror=\"document.title='owned'\">",
+    "\u202edaeh no\u202c مرحبا",
+    "x" * 1024,
+    "javascript:alert(1)",
+    "a\u202e\nb\t c",
+]
 
 
 @pytest.fixture
 def populated(client):
     """One of everything, and each state of each."""
-    ids = [client.agent(name, tools=["browser"], description="Reads pages", metadata={"zone": "a"}) for name in ("anna", "ben")]
+    ids = [
+        client.agent(name, tools=["browser"], description="Reads pages", metadata={"zone": "a"})
+        for name in ("anna", "ben")
+    ]
     client.Deregister(agent_id=client.agent("gone"))
     client.agent("silent", ttl=1)
     client.lease("report-7", ids[0], ttl_seconds=600)
     for agent in ids:
         client.Campaign(group="planners", agent_id=agent)
     tasks = [client.CreateTask(type="crawl", required_tools=["browser"]).task.id for _ in range(4)]
-    for finish in (lambda task: client.CompleteTask(task_id=task, agent_id=ids[1]), lambda task: client.FailTask(task_id=task, agent_id=ids[1], reason="no"), lambda task: None):
+    for finish in (
+        lambda task: client.CompleteTask(task_id=task, agent_id=ids[1]),
+        lambda task: client.FailTask(task_id=task, agent_id=ids[1], reason="no"),
+        lambda task: None,
+    ):
         finish(client.ClaimTask(agent_id=ids[1]).task.id)
     client.SetPolicy(policy=dict(id="browse", subject="agent:*", action="call", resource="tool:*", effect=1))
     client.SetPolicy(policy=dict(id="no-mail", subject="agent:ben", action="call", resource="tool:email", effect=2))
-    return ["/", "/agents", f"/agents/{ids[0]}", "/leases", "/leases/report-7", "/elections", "/elections/planners", "/tasks", f"/tasks/{tasks[1]}",
-            "/policies?subject=agent:ben&action=call&resource=tool:email", "/policies/no-mail", "/log", "/log?at=3", "/nowhere"]
+    return [
+        "/",
+        "/agents",
+        f"/agents/{ids[0]}",
+        "/leases",
+        "/leases/report-7",
+        "/elections",
+        "/elections/planners",
+        "/tasks",
+        f"/tasks/{tasks[1]}",
+        "/policies?subject=agent:ben&action=call&resource=tool:email",
+        "/policies/no-mail",
+        "/log",
+        "/log?at=3",
+        "/nowhere",
+    ]
 
 
 def settled(page):
@@ -44,7 +71,11 @@ def visit(page, url):
 
 def violations(page, path, **options):
     found = Axe().run(page, options={"resultTypes": ["violations"]} | options).response["violations"]
-    return [f"{path}: {each['id']}: {node['html'][:160]}: {node['failureSummary'][:200]}" for each in found for node in each["nodes"][:3]]
+    return [
+        f"{path}: {each['id']}: {node['html'][:160]}: {node['failureSummary'][:200]}"
+        for each in found
+        for node in each["nodes"][:3]
+    ]
 
 
 def test_no_view_breaks_a_rule_of_accessibility(open_page, daemon, populated):
@@ -64,7 +95,7 @@ def test_no_view_breaks_a_rule_of_accessibility(open_page, daemon, populated):
 
 
 def luminance(colour):
-    channels = [int(colour[place:place + 2], 16) / 255 for place in (1, 3, 5)]
+    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -76,10 +107,15 @@ def contrast(one, other):
 
 GROUNDS = ["paper", "card", "raised"]
 PAIRS = [
-    *[(ink, ground, 4.5) for ink in ("ink", "soft", "accent", "ok", "warn", "crit", "info", "grey") for ground in GROUNDS],
+    *[
+        (ink, ground, 4.5)
+        for ink in ("ink", "soft", "accent", "ok", "warn", "crit", "info", "grey")
+        for ground in GROUNDS
+    ],
     *[("ink", f"{tone}-wash", 4.5) for tone in ("ok", "warn", "crit", "info")],
     *[(tone, f"{tone}-wash", 4.5) for tone in ("ok", "warn", "crit", "info")],
-    ("on-accent", "accent", 4.5), ("on-crit", "crit", 4.5),
+    ("on-accent", "accent", 4.5),
+    ("on-crit", "crit", 4.5),
     *[(line, ground, 3) for line in ("edge", "second") for ground in ("paper", "card")],
 ]
 
@@ -87,8 +123,14 @@ PAIRS = [
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_every_pair_of_colours_has_the_contrast_that_it_needs(scheme):
     """WCAG 2.2, 1.4.3 and 1.4.11, computed over the tokens."""
-    tokens = {name: values[scheme] for name, *values in re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", TOKENS)}
-    weak = [f"{one} on {other}: {contrast(tokens[one], tokens[other]):.2f} < {least}" for one, other, least in PAIRS if contrast(tokens[one], tokens[other]) < least]
+    tokens = {
+        name: values[scheme] for name, *values in re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", TOKENS)
+    }
+    weak = [
+        f"{one} on {other}: {contrast(tokens[one], tokens[other]):.2f} < {least}"
+        for one, other, least in PAIRS
+        if contrast(tokens[one], tokens[other]) < least
+    ]
     assert not weak, weak
 
 
@@ -100,11 +142,19 @@ def test_nothing_is_wider_than_a_phone_a_desk_or_a_wall(open_page, daemon, clien
         client.SetPolicy(policy=dict(id=name, subject=name, action=name, resource=name, effect=1))
     page = open_page(daemon.url)
     wide = []
-    for path in [*populated, f"/agents/{hostile}", "/leases/" + "x" * 1024, "/elections/" + "x" * 1024, "/policies/" + "x" * 1024]:
+    for path in [
+        *populated,
+        f"/agents/{hostile}",
+        "/leases/" + "x" * 1024,
+        "/elections/" + "x" * 1024,
+        "/policies/" + "x" * 1024,
+    ]:
         visit(page, daemon.url + path)
         for width in (360, 760, 1280, 2560):
             page.set_viewport_size({"width": width, "height": 800})
-            over = page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(document.documentElement.scrollWidth - document.documentElement.clientWidth))))")
+            over = page.evaluate(
+                "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(document.documentElement.scrollWidth - document.documentElement.clientWidth))))"
+            )
             if over > 0:
                 wide.append((path[:40], width, over))
     assert not wide

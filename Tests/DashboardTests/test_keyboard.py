@@ -98,7 +98,9 @@ def test_what_has_the_focus_is_seen(open_page, daemon, staffed):
     unseen = []
     for _ in range(25):
         page.keyboard.press("Tab")
-        outline = page.evaluate("(e => [getComputedStyle(e).outlineStyle, getComputedStyle(e).outlineWidth, e.outerHTML.slice(0, 80)])(document.activeElement)")
+        outline = page.evaluate(
+            "(e => [getComputedStyle(e).outlineStyle, getComputedStyle(e).outlineWidth, e.outerHTML.slice(0, 80)])(document.activeElement)"
+        )
         if outline[0] == "none" or outline[1] == "0px":
             unseen.append(outline[2])
     assert not [each for each in unseen if not each.startswith("<body")]

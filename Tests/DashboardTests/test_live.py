@@ -36,7 +36,10 @@ def test_the_log_shows_an_event_within_a_second(open_page, daemon, client):
 
 def test_one_stream_is_all_that_a_view_asks_for(open_page, daemon, client):
     asked = []
-    page = open_page(f"{daemon.url}/agents", before=lambda page: page.on("request", lambda request: asked.append(urlsplit(request.url).path)))
+    page = open_page(
+        f"{daemon.url}/agents",
+        before=lambda page: page.on("request", lambda request: asked.append(urlsplit(request.url).path)),
+    )
     live(page)
     for number in range(5):
         client.agent(f"agent-{number}")
@@ -87,7 +90,9 @@ def test_the_bar_of_a_lease_moves_by_itself_and_a_renewal_refills_it(open_page, 
     page = open_page(f"{daemon.url}/leases")
     expect(page.locator(".bar-fill").first).to_have_attribute("style", re.compile("scaleX"))
     begun = scale(page)
-    page.wait_for_function("from => parseFloat(document.querySelector('.bar-fill').style.transform.slice(7)) < from - 0.02", arg=begun)
+    page.wait_for_function(
+        "from => parseFloat(document.querySelector('.bar-fill').style.transform.slice(7)) < from - 0.02", arg=begun
+    )
     client.RenewLease(task_id="report-7", agent_id=anna, token=lease.token, ttl_seconds=600)
     expect(row(page, "report-7")).to_contain_text("min")
     assert scale(page) > 0.9
@@ -109,7 +114,13 @@ def test_the_log_can_be_paused_and_resumed(open_page, daemon, client):
 
 def test_a_tab_that_is_not_looked_at_gives_its_stream_up_and_takes_it_again(open_page, daemon, client):
     closed = []
-    page = open_page(f"{daemon.url}/agents", before=lambda page: (page.clock.install(), page.on("requestfailed", lambda request: closed.append(request.url))))
+    page = open_page(
+        f"{daemon.url}/agents",
+        before=lambda page: (
+            page.clock.install(),
+            page.on("requestfailed", lambda request: closed.append(request.url)),
+        ),
+    )
     live(page)
     look = """hidden => {
         Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });

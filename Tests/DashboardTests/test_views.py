@@ -29,13 +29,22 @@ def test_every_view_has_an_address_of_its_own(open_page, daemon):
 
 def test_a_daemon_without_agents_says_how_to_register_the_first(page, daemon):
     expect(page.get_by_text("No agent has registered yet")).to_be_visible()
-    expect(page.locator(".command").first).to_contain_text(f"agentkeeper agents register anna --tool browser --ttl 1h --addr 127.0.0.1:{daemon.port}")
+    expect(page.locator(".command").first).to_contain_text(
+        f"agentkeeper agents register anna --tool browser --ttl 1h --addr 127.0.0.1:{daemon.port}"
+    )
 
 
-@pytest.mark.parametrize("path, says", [
-    ("/agents", "agentkeeper agents register"), ("/leases", "agentkeeper lock"), ("/elections", "agentkeeper elect"),
-    ("/tasks", "agentkeeper tasks create"), ("/policies", "agentkeeper policies set"), ("/log", "from now on"),
-])
+@pytest.mark.parametrize(
+    "path, says",
+    [
+        ("/agents", "agentkeeper agents register"),
+        ("/leases", "agentkeeper lock"),
+        ("/elections", "agentkeeper elect"),
+        ("/tasks", "agentkeeper tasks create"),
+        ("/policies", "agentkeeper policies set"),
+        ("/log", "from now on"),
+    ],
+)
 def test_an_empty_list_says_what_to_do(open_page, daemon, path, says):
     expect(open_page(daemon.url + path).locator("main")).to_contain_text(says)
 
@@ -62,7 +71,9 @@ def test_the_overview_draws_the_last_minutes(page, client):
     client.agent("anna")
     expect(page.locator(".chart")).to_have_count(3)
     expect(page.locator(".chart").first.locator("path.line").first).to_have_attribute("d", re.compile("M.*L"))
-    expect(page.locator(".plot").first).to_have_attribute("aria-label", re.compile(r"Calls a second, the last 5 minutes: calls now"))
+    expect(page.locator(".plot").first).to_have_attribute(
+        "aria-label", re.compile(r"Calls a second, the last 5 minutes: calls now")
+    )
 
 
 def test_an_agent_leads_to_what_it_holds_and_leads(page, daemon, sdk):
@@ -150,7 +161,9 @@ def test_an_election_shows_its_candidates_in_order_and_its_changes(open_page, da
     client.Resign(group="planners", agent_id=ids["anna"])
     expect(page.locator(".queue .name")).to_have_text(["ben", "clara"])
     expect(fact(page, "Leader")).to_have_text("ben")
-    expect(page.locator(".history > li")).to_contain_text(["ben leads planners, term 2 (the leader resigned)", "anna leads planners, term 1 (a candidate came)"])
+    expect(page.locator(".history > li")).to_contain_text(
+        ["ben leads planners, term 2 (the leader resigned)", "anna leads planners, term 1 (a candidate came)"]
+    )
 
 
 def test_a_task_shows_its_whole_history(open_page, daemon, sdk):
@@ -165,10 +178,17 @@ def test_a_task_shows_its_whole_history(open_page, daemon, sdk):
     row(page, "crawl").get_by_role("link").first.click()
     expect(page).to_have_url(f"{daemon.url}/tasks/{task.id}")
     short = task.id[:8]
-    expect(page.locator(".history > li")).to_contain_text([
-        f"worker completed crawl {short}", f"worker works on crawl {short}", f"worker failed at crawl {short}: second",
-        f"worker works on crawl {short}", f"worker failed at crawl {short}: first", f"worker works on crawl {short}", f"crawl {short} queued",
-    ])
+    expect(page.locator(".history > li")).to_contain_text(
+        [
+            f"worker completed crawl {short}",
+            f"worker works on crawl {short}",
+            f"worker failed at crawl {short}: second",
+            f"worker works on crawl {short}",
+            f"worker failed at crawl {short}: first",
+            f"worker works on crawl {short}",
+            f"crawl {short} queued",
+        ]
+    )
     expect(fact(page, "Retries")).to_have_text("2 of 2 spent")
     worker.deregister()
 
@@ -219,8 +239,13 @@ def test_the_log_is_filtered_by_topic_and_jumps_to_a_sequence(open_page, daemon,
 def test_what_does_not_exist_is_said_so(open_page, daemon, client):
     client.agent("anna")
     page = open_page(daemon.url)
-    for path, says in [("/agents/nope", "There is no such agent."), ("/tasks/nope", "There is no such task"), ("/elections/nope", "no such election"),
-                       ("/policies/nope", "no such policy"), ("/leases/nope", "Nobody holds this now.")]:
+    for path, says in [
+        ("/agents/nope", "There is no such agent."),
+        ("/tasks/nope", "There is no such task"),
+        ("/elections/nope", "no such election"),
+        ("/policies/nope", "no such policy"),
+        ("/leases/nope", "Nobody holds this now."),
+    ]:
         page.goto(daemon.url + path)
         expect(page.locator("main")).to_contain_text(says)
 
