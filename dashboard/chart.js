@@ -14,8 +14,24 @@ function ceiling(value) {
   return [1, 2, 5, 10].find((each) => each * power >= value) * power;
 }
 
+/**
+ * Where a value is between the bottom and the top, 0 to 1; what the two are; and where the lines of the grid are. A
+ * latency is drawn by its logarithm: the usual microseconds are to be seen beside the one outlier of milliseconds.
+ */
+function scaleOf(known, logarithmic) {
+  const top = ceiling(Math.max(0, ...known));
+  if (!logarithmic || !known.length) return { low: 0, top, place: (value) => value / top, grid: [0, 0.5, 1] };
+  const first = Math.floor(Math.log10(Math.max(1, Math.min(...known))));
+  const last = Math.max(first + 1, Math.ceil(Math.log10(Math.max(1, ...known))));
+  const decades = last - first;
+  return {
+    low: 10 ** first, top: 10 ** last, place: (value) => Math.max(0, (Math.log10(Math.max(1, value)) - first) / decades),
+    grid: Array.from({ length: decades + 1 }, (_, index) => index / decades),
+  };
+}
+
 // The newest value is at the right edge, however few there are. A gap in what is known is a gap in the line.
-function line(values, top, span) {
+function line(values, place, span) {
   let path = "";
   let pen = "M";
   values.forEach((value, index) => {
@@ -24,7 +40,7 @@ function line(values, top, span) {
       return;
     }
     const x = ((span - values.length + index) / (span - 1)) * WIDTH;
-    path += `${pen}${x.toFixed(1)} ${(HEIGHT - (value / top) * HEIGHT).toFixed(1)}`;
+    path += `${pen}${x.toFixed(1)} ${(HEIGHT - place(value) * HEIGHT).toFixed(1)}`;
     // A value alone between gaps is still to be seen.
     if (pen === "M" && (values[index + 1] ?? null) === null) path += "h0.01";
     pen = "L";
@@ -32,10 +48,10 @@ function line(values, top, span) {
   return path;
 }
 
-function area(all, top, span) {
+function area(all, place, span) {
   // What was before the first value, as in the second of the start, is no gap.
   const values = all.slice(Math.max(0, all.findIndex((value) => value !== null)));
-  const path = line(values, top, span);
+  const path = line(values, place, span);
   if (!path || values.includes(null)) return "";
   const left = (((span - values.length) / (span - 1)) * WIDTH).toFixed(1);
   return `${path}L${WIDTH} ${HEIGHT}L${left} ${HEIGHT}Z`;
@@ -43,11 +59,11 @@ function area(all, top, span) {
 
 /**
  * @param {{id: string, title: string, series: {label: string, values: (number|null)[], tone: string}[], intervalMs: number,
- *   format?: (value: number) => string, span?: number, pointer: {at: number|null}, point: (at: number|null) => void}} chart
+ *   format?: (value: number) => string, logarithmic?: boolean, span?: number, pointer: {at: number|null}, point: (at: number|null) => void}} chart
  */
-export function chart({ id, title, series, intervalMs, format = rough, span = 300, pointer, point }) {
+export function chart({ id, title, series, intervalMs, format = rough, logarithmic = false, span = 300, pointer, point }) {
   const known = series.flatMap((each) => each.values).filter((value) => value !== null);
-  const top = ceiling(Math.max(0, ...known));
+  const { low, top, place, grid } = scaleOf(known, logarithmic);
   const at = pointer.at === null ? null : Math.round(pointer.at * (span - 1));
   const valueAt = (values) => (at === null ? values.at(-1) : values[values.length - span + at]) ?? null;
   const text = (value) => (value === null ? "–" : format(value));
@@ -66,12 +82,13 @@ export function chart({ id, title, series, intervalMs, format = rough, span = 30
         series.length > 1 ? each.label : "", h("b", { class: "num" }, text(valueAt(each.values))))))),
     h("div", { class: "plot", role: "img", "aria-label": `${title}, the last ${Math.round((span * intervalMs) / 60000)} minutes: ${told}`,
       onpointermove: follow, onpointerdown: follow, onpointerleave: () => point(null) },
-      h("span", { class: "axis num", "aria-hidden": "true" }, format(top)),
+      h("span", { key: "top", class: "axis num", "aria-hidden": "true" }, format(top)),
+      low > 0 ? h("span", { key: "low", class: "axis low num", "aria-hidden": "true" }, format(low)) : null,
       h("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" },
-        h("path", { key: "grid", class: "grid", d: `M0 0H${WIDTH}M0 ${HEIGHT / 2}H${WIDTH}M0 ${HEIGHT}H${WIDTH}` }),
+        h("path", { key: "grid", class: "grid", d: grid.map((part) => `M0 ${(HEIGHT - part * HEIGHT).toFixed(1)}H${WIDTH}`).join("") }),
         series.map((each) => [
-          h("path", { key: `area ${each.label}`, class: `area ${each.tone}`, d: series[0] === each ? area(each.values, top, span) : "" }),
-          h("path", { key: `line ${each.label}`, class: `line ${each.tone}`, d: line(each.values, top, span) }),
+          h("path", { key: `area ${each.label}`, class: `area ${each.tone}`, d: series[0] === each ? area(each.values, place, span) : "" }),
+          h("path", { key: `line ${each.label}`, class: `line ${each.tone}`, d: line(each.values, place, span) }),
         ]),
         at === null ? null : h("path", { key: "pointer", class: "pointer", d: `M${((at / (span - 1)) * WIDTH).toFixed(1)} 0V${HEIGHT}` }))));
 }
@@ -86,5 +103,5 @@ export function sparkline(values) {
   const top = Math.max(high - bottom, 1) * 1.1;
   const shifted = values.map((value) => (value === null ? null : value - bottom));
   return h("svg", { class: "spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" },
-    h("path", { class: "line", d: known.length ? line(shifted, top, Math.max(60, values.length)) : "" }));
+    h("path", { class: "line", d: known.length ? line(shifted, (value) => value / top, Math.max(60, values.length)) : "" }));
 }

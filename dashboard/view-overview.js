@@ -75,7 +75,7 @@ function charts(series, shown) {
   return h("div", { class: "charts" },
     chart({ id: "calls", title: "Calls a second", ...common, series: [
       { label: "calls", values: series.calls_per_second, tone: "main" }, { label: "errors", values: series.errors_per_second, tone: "crit" }] }),
-    chart({ id: "latency", title: "Latency", format: latency, ...common, series: [
+    chart({ id: "latency", title: "Latency", format: latency, logarithmic: true, ...common, series: [
       { label: "p99", values: series.latency_p99_us, tone: "second" }, { label: "p50", values: series.latency_p50_us, tone: "main" }] }),
     chart({ id: "events", title: "Events a second", ...common, series: [{ label: "events", values: series.events_per_second, tone: "main" }] }));
 }

@@ -25,6 +25,8 @@ struct Exchange {
     enum Action: Equatable {
         case none
         case answer(Request)
+        /// Send the end of the answer that goes on, and close.
+        case endStream
         /// Close our side, so that the peer sees the end after the last answer.
         case linger
         case close
@@ -142,7 +144,8 @@ struct Exchange {
     mutating func drain() -> Action {
         takesRequests = false
         incoming = nil
-        return phase == .idle || phase == .arriving || phase == .streaming ? close() : .none
+        if phase == .streaming { return .endStream }
+        return phase == .idle || phase == .arriving ? close() : .none
     }
 
     /// How long the phase may last.

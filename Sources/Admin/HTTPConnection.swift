@@ -105,6 +105,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         switch action {
         case .none: break
         case .answer(let request): answer(request)
+        case .endStream: endStream()
         case .linger: context.close(mode: .output, promise: nil)
         case .close: context.close(promise: nil)
         }
@@ -147,6 +148,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         perform(.none)
         context.writeAndFlush(wrapOutboundOut(.head(.stream())), promise: nil)
         let (channel, timeout) = (context.channel, limits.answerTimeout)
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         stream = Task {
             var source = source
             defer { source.end() }
@@ -156,8 +158,17 @@ final class HTTPConnection: ChannelDuplexHandler {
                 let part = HTTPServerResponsePart.body(.byteBuffer(piece))
                 guard (try? await channel.writeAndFlush(part).get()) != nil else { return }
             }
-            channel.close(promise: nil)
+            try? await channel.eventLoop.submit { [bound] in bound.value.endStream() }.get()
         }
+    }
+
+    /// The end is said, behind whatever is still being sent, and not just cut off: a client then knows that it has all.
+    private func endStream() {
+        stream?.cancel()
+        guard context.channel.isActive else { return }
+        let sent = context.eventLoop.makePromise(of: Void.self)
+        sent.futureResult.assumeIsolated().whenComplete { [self] _ in context.close(promise: nil) }
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: sent)
     }
 
     private func restartTimer() {
