@@ -21,8 +21,13 @@ struct ActionCredentials: Equatable {
     let site: String?
     let contentType: String?
     let token: String?
+    /// The address that the request came from, and the trace that it belongs to: for the event and the log.
+    let peer: String?
+    let trace: TraceContext?
 
-    init(_ fields: HTTPHeaders) {
+    init(_ fields: HTTPHeaders, peer: String?) {
+        self.peer = peer
+        trace = fields.first(name: "traceparent").flatMap { TraceContext($0) }
         host = fields.first(name: "host")
         origin = fields.first(name: "origin")
         site = fields.first(name: "sec-fetch-site")

@@ -6,9 +6,12 @@ import JSON
 import NIOCore
 
 extension StateReader {
-    func perform(_ action: Action, _ body: ByteBuffer) async throws(Problem) -> Reading {
+    func perform(
+        _ action: Action, _ body: ByteBuffer, _ caller: ActionCredentials
+    ) async throws(Problem) -> Reading {
         let command = try action.command(body)
-        let (outcome, revision) = sources.coordinator.perform(command, at: sources.now())
+        let origin = Origin(peer: caller.peer, trace: caller.trace)
+        let (outcome, revision) = sources.coordinator.perform(command, at: sources.now(), from: origin)
         await sources.coordinator.waitUntilDurable(revision)
         switch outcome {
         case .reply(.forced(let sequence)):

@@ -124,6 +124,12 @@ package final class AdminServer: Sendable {
 }
 
 extension SocketAddress {
+    /// As a person writes it: `127.0.0.1:7070`, `[::1]:7070`.
+    package var display: String {
+        guard let ip = ipAddress, let port else { return "\(self)" }
+        return ip.contains(":") ? "[\(ip)]:\(port)" : "\(ip):\(port)"
+    }
+
     /// Whether only this machine can reach it.
     package var isLoopback: Bool {
         guard let ip = ipAddress else { return true }

@@ -49,6 +49,8 @@ final class HTTPConnection: ChannelDuplexHandler {
         self.context = context
     }
 
+    private var peer: String? { context.remoteAddress?.display }
+
     /// Whether the client came to an address that only this machine has.
     private var isLocal: Bool { context.localAddress?.isLoopback ?? true }
 
@@ -58,7 +60,7 @@ final class HTTPConnection: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head(let head): perform(exchange.headArrived(Request(head, isLocal: isLocal, limits: limits)))
+        case .head(let head): perform(exchange.headArrived(Request(head, peer: peer, isLocal: isLocal, limits: limits)))
         case .body(let bytes): perform(exchange.bodyArrived(bytes))
         case .end: perform(exchange.endArrived())
         }

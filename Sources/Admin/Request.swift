@@ -35,7 +35,7 @@ enum Route: Equatable {
     /// The page's views: each has an address of its own, and the page finds out which it is.
     private static let views: Set<String> = ["", "agents", "leases", "elections", "tasks", "policies", "log"]
 
-    fileprivate init(_ head: HTTPRequestHead, _ target: Target) throws(Problem) {
+    fileprivate init(_ head: HTTPRequestHead, _ target: Target, peer: String?) throws(Problem) {
         let isReading = head.method == .GET || head.method == .HEAD
         let first = target.segments.first ?? ""
         switch (first, target.segments.count) {
@@ -50,7 +50,7 @@ enum Route: Equatable {
             if rest.count == 2, rest[0] == "actions" {
                 guard let action = Action(rawValue: rest[1]) else { throw .unknownAddress }
                 guard head.method == .POST else { throw .onlyPost }
-                self = .action(action, ActionCredentials(head.headers))
+                self = .action(action, ActionCredentials(head.headers, peer: peer))
                 return
             }
             switch rest {
@@ -74,13 +74,15 @@ enum Route: Equatable {
 }
 
 extension Request {
-    /// - Parameter isLocal: whether the connection came to an address of this machine alone.
-    init(_ head: HTTPRequestHead, isLocal: Bool, limits: AdminLimits) {
+    /// - Parameters:
+    ///   - peer: the client's address.
+    ///   - isLocal: whether the connection came to an address of this machine alone.
+    init(_ head: HTTPRequestHead, peer: String?, isLocal: Bool, limits: AdminLimits) {
         let fields = head.headers
         do throws(Problem) {
             let target = try Target(head.uri)
             isForPrograms = target.segments.first == "api" || target.segments == ["events"]
-            route = try Route(head, target)
+            route = try Route(head, target, peer: peer)
             if route.isGuarded, isLocal { try Self.checkHost(fields["host"]) }
         } catch {
             route = .problem(error)

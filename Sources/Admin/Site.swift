@@ -54,7 +54,7 @@ struct Site: Sendable {
             return loop.makeFutureWithTask { [sources, reader] in
                 do throws(Problem) {
                     try credentials.check(token: sources.actionToken)
-                    return .answer(.json(try await reader.perform(action, request.body).text))
+                    return .answer(.json(try await reader.perform(action, request.body, credentials).text))
                 } catch {
                     return .answer(.json(error.json.line, status: error.status))
                 }

@@ -98,16 +98,16 @@ struct Daemon {
         ) { _ in coordinator.advance(to: Clock.now()) }
 
         let address = try await listen(settings.address, sockets.rpc, flag: "--addr") { try await server.start($0) }
-        rpcAddress.withLock { $0 = display(address) }
+        rpcAddress.withLock { $0 = address.display }
         isReady.set(true)
         eventLog.start()
-        parent?.tell(display(address))
+        parent?.tell(address.display)
         let watchdog = Watchdog(manager, group: group, coordinator: coordinator, journal: journal, logger: logger)
         watchdog.start()
-        manager.ready("gRPC is served on \(display(address)); \(store?.description ?? Self.inMemory)")
-        logger.info("gRPC is served", metadata: ["addr": "\(display(address))", "threads": "\(settings.threads)"])
+        manager.ready("gRPC is served on \(address.display); \(store?.description ?? Self.inMemory)")
+        logger.info("gRPC is served", metadata: ["addr": "\(address.display)", "threads": "\(settings.threads)"])
         if let admin {
-            logger.info("the page, metrics and health are served", metadata: ["addr": "\(display(admin.address))"])
+            logger.info("the page, metrics and health are served", metadata: ["addr": "\(admin.address.display)"])
         }
         logger.info(
             "\(store?.description ?? Self.inMemory)",
@@ -120,7 +120,7 @@ struct Daemon {
         if !address.isLoopback {
             logger.warning(
                 "the gRPC port is open beyond this machine, without TLS and authentication: whoever reaches it may do everything",
-                metadata: ["addr": "\(display(address))"])
+                metadata: ["addr": "\(address.display)"])
         }
 
         let signal = await signals.next()
@@ -187,13 +187,13 @@ struct Daemon {
             guard address.isLoopback || !settings.allowsActions else {
                 throw StartFailure(
                     message:
-                        "--dashboard-actions needs a --metrics-addr that only this machine can reach, such as 127.0.0.1:9090: on \(display(address)) anybody could act, since there is no TLS and no authentication yet"
+                        "--dashboard-actions needs a --metrics-addr that only this machine can reach, such as 127.0.0.1:9090: on \(address.display) anybody could act, since there is no TLS and no authentication yet"
                 )
             }
             if !address.isLoopback {
                 settings.logger.warning(
                     "the metrics port is open beyond this machine: whoever reaches it sees what the agents do",
-                    metadata: ["addr": "\(display(address))"])
+                    metadata: ["addr": "\(address.display)"])
             }
             return (server, address)
         } catch let failure as StartFailure where !settings.metricsAddressWasAskedFor && sockets.metrics == nil {
@@ -242,11 +242,6 @@ struct Daemon {
         } catch {
             throw StartFailure(message: "can't listen on \(address): \(error); \(flag) chooses another address")
         }
-    }
-
-    private func display(_ address: SocketAddress) -> String {
-        guard let ip = address.ipAddress, let port = address.port else { return "\(address)" }
-        return ip.contains(":") ? "[\(ip)]:\(port)" : "\(ip):\(port)"
     }
 
     /// A standard stream that was closed would be taken by the next file that is opened, and log lines

@@ -36,7 +36,8 @@ import Testing
                 ("deregister-agent", "{\"agent_id\": \"\(anna)\"}"),
             ]
             for (index, (action, body)) in actions.enumerated() {
-                let reply = try post(client, action, body)
+                let trace = "Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"
+                let reply = try post(client, action, body, more: trace)
                 #expect(reply.status == 200, "\(reply.body)")
                 #expect(reply.body == "{\"done\":true,\"sequence\":\(first.value + UInt64(index) + 1)}\n")
             }
@@ -45,6 +46,8 @@ import Testing
             ).events
             #expect(events.map(\.topic) == [.leaseExpired, .taskRequeued, .policyDeleted, .agentDied])
             #expect(events.allSatisfy { $0.reason == .forced })
+            #expect(events.allSatisfy { $0.origin?.peer?.hasPrefix("127.0.0.1:") == true })
+            #expect(events.allSatisfy { $0.trace?.traceID == "4bf92f3577b34da6a3ce929d0e0e4736" })
         }
     }
 
