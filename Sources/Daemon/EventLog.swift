@@ -16,6 +16,10 @@ final class EventLog: @unchecked Sendable {
     // All but the incidents is confined to the queue.
 
     private static let periodMilliseconds = 100
+    /// When so many events came since the last look, the next one is sooner: ten thousand are kept by default, and a
+    /// quarter of a million a second can come.
+    private static let busyEvents: UInt64 = 1_000
+    private static let busyPeriod = DispatchTimeInterval.milliseconds(10)
     /// Events read, and so the core's lock held, in one go; and looked at, most of which will be for nobody.
     private static let batch = 256
     private static let scanBatch = 2_048
@@ -40,6 +44,8 @@ final class EventLog: @unchecked Sendable {
     private var timer: (any DispatchSourceTimer)?
 
     private var position: Sequence
+    /// Whether the next look is on its way before the timer's.
+    private var isHurrying = false
     private var lines = EventLog.burst
     private var refilledAt = MonotonicClock.now()
     /// A death whose consequences are still being read, and those of them that will be told.
@@ -104,9 +110,17 @@ final class EventLog: @unchecked Sendable {
     }
 
     private func write() {
+        let before = position
         refill()
         writeEvents()
         writeIncidents()
+        guard position.value - before.value > Self.busyEvents, !isHurrying, timer != nil else { return }
+        isHurrying = true
+        queue.asyncAfter(deadline: .now() + Self.busyPeriod) { [weak self] in
+            guard let self else { return }
+            isHurrying = false
+            if timer != nil { write() }
+        }
     }
 
     private func refill() {
@@ -148,9 +162,10 @@ final class EventLog: @unchecked Sendable {
             return
         }
         position = Sequence(oldest.value - 1)
-        logger.warning(
-            "the log fell behind: events were left out",
-            metadata: ["first_sequence": "\(before.value + 1)", "last_sequence": "\(position.value)"])
+        tell(
+            .warning, "the log fell behind: events were left out",
+            ["first_sequence": "\(before.value + 1)", "last_sequence": "\(position.value)"], kind: "the log fell behind"
+        )
     }
 
     /// A death is told with what it ended, which the events after it say.
