@@ -59,6 +59,15 @@ import Testing
         }
     }
 
+    @Test func `One among many is found on the first page`() async throws {
+        let core = TestCore()
+        try await withServer(core: core) { port in
+            for number in 1...25_000 { core.register(UInt64(number), "agent-\(number)") }
+            let items = try object(port, "agents?name_prefix=agent-25000")["items"] as? [[String: Any]]
+            #expect(items?.compactMap { $0["name"] as? String } == ["agent-25000"])
+        }
+    }
+
     @Test func `Large cards make short pages, and nothing is left out`() async throws {
         let core = TestCore()
         for number in 1...200 {
