@@ -10,7 +10,6 @@ struct Attention {
     private var nextLook = Instant(nanoseconds: .min)
 
     private static let maxItems = 10
-    private static let all = Resource.Page(after: 0, limit: .max)
     /// Places looked at for one entry; a million takes about 50 ms, in looks of 500.
     private static let maxPlaces = 1_000_000
     /// Of the kept events.

@@ -43,6 +43,11 @@ struct Problem: Error, Equatable {
         self.text = text
     }
 
+    var allow: String? {
+        guard status == .methodNotAllowed else { return nil }
+        return self == .onlyPost ? "POST" : "GET, HEAD"
+    }
+
     var json: JSON {
         .object([
             (

@@ -12,6 +12,8 @@ struct Answer: Sendable {
     var contentType = "text/plain; charset=utf-8"
     var body: ByteBuffer
     var tag: String?
+    /// Of a refused method: those that are served there (RFC 9110, section 15.5.6).
+    var allow: String?
 
     static func json(_ text: String, status: HTTPResponseStatus = .ok) -> Answer {
         Answer(status: status, contentType: "application/json", body: ByteBuffer(string: text + "\n"))
@@ -94,11 +96,16 @@ struct Site: Sendable {
     }
 
     private func problem(_ problem: Problem, _ request: Request) -> Response {
-        guard !request.isForPrograms else { return .answer(.json(problem.json.line, status: problem.status)) }
+        if request.isForPrograms {
+            var answer = Answer.json(problem.json.line, status: problem.status)
+            answer.allow = problem.allow
+            return .answer(answer)
+        }
         if problem == .notFound, request.wantsPage, let page = Asset.all["index.html"] {
             return .answer(Answer(status: .notFound, contentType: page.type, body: page.body))
         }
-        return .answer(Answer(status: problem.status, body: ByteBuffer(string: problem.text + "\n")))
+        let line = ByteBuffer(string: problem.text + "\n")
+        return .answer(Answer(status: problem.status, body: line, allow: problem.allow))
     }
 
     private func stream(_ request: Request, _ source: () -> any PieceSource) -> Response {
@@ -177,7 +184,7 @@ extension HTTPResponseHead {
             // Every other answer is about now.
             fields.add(name: "cache-control", value: "no-store")
         }
-        if answer.status == .methodNotAllowed { fields.add(name: "allow", value: "GET, HEAD") }
+        if let allow = answer.allow { fields.add(name: "allow", value: allow) }
         self.init(version: .http1_1, status: answer.status, headers: fields)
     }
 

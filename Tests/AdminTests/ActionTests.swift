@@ -82,7 +82,8 @@ import Testing
             ]
             #expect(refused.map(\.status) == Array(repeating: 403, count: refused.count))
             #expect(try post(client, "deregister-agent", body, type: "text/plain").status == 400)
-            #expect(try client.get("/api/v1/actions/deregister-agent").status == 405)
+            let get = try client.get("/api/v1/actions/deregister-agent")
+            #expect(get.status == 405 && get.fields["allow"] == "POST")
             #expect(core.coordinator.read(at: core.now) { $0.agent(anna)?.status }.result == .alive)
         }
     }
