@@ -9,31 +9,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ContractTests"))
 
 import pytest
 
-from keeper import BINARY, Daemon
+from keeper_fixtures import client, daemon, pytest_configure  # noqa: F401
 from shell import Shell
 
 # Whoever starts the tests in the background may ignore these, and what is ignored stays so in all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 for each in (signal.SIGHUP, signal.SIGQUIT):
     signal.signal(each, signal.SIG_DFL)
-
-
-def pytest_configure(config):
-    if not BINARY.is_file():
-        pytest.exit(f"there is no daemon at {BINARY}: run `make build`, or set AGENTKEEPER_BIN", returncode=1)
-
-
-@pytest.fixture
-def daemon():
-    running = Daemon()
-    yield running
-    alive = running.process.poll() is None
-    assert running.stop() == 0 and alive, f"the daemon ended by itself:\n{running.output()}"
-
-
-@pytest.fixture
-def client(daemon):
-    return daemon.client()
 
 
 @pytest.fixture
