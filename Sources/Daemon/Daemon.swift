@@ -99,12 +99,6 @@ struct Daemon {
 
         let address = try await listen(settings.address, sockets.rpc, flag: "--addr") { try await server.start($0) }
         rpcAddress.withLock { $0 = address.display }
-        isReady.set(true)
-        eventLog.start()
-        parent?.tell(address.display)
-        let watchdog = Watchdog(manager, group: group, coordinator: coordinator, journal: journal, logger: logger)
-        watchdog.start()
-        manager.ready("gRPC is served on \(address.display); \(store?.description ?? Self.inMemory)")
         logger.info("gRPC is served", metadata: ["addr": "\(address.display)", "threads": "\(settings.threads)"])
         if let admin {
             logger.info("the page, metrics and health are served", metadata: ["addr": "\(admin.address.display)"])
@@ -122,6 +116,13 @@ struct Daemon {
                 "the gRPC port is open beyond this machine, without TLS and authentication: whoever reaches it may do everything",
                 metadata: ["addr": "\(address.display)"])
         }
+        // Whoever waits for the daemon hears of it after the log has: what it then looks up there is there.
+        eventLog.start()
+        let watchdog = Watchdog(manager, group: group, coordinator: coordinator, journal: journal, logger: logger)
+        watchdog.start()
+        isReady.set(true)
+        parent?.tell(address.display)
+        manager.ready("gRPC is served on \(address.display); \(store?.description ?? Self.inMemory)")
 
         let signal = await signals.next()
         logger.info("stopping: finishing the calls under way", metadata: ["signal": "\(signal)"])

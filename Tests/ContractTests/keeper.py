@@ -270,9 +270,10 @@ class Daemon:
         return client
 
     def output(self):
-        """All that it has written so far."""
-        # Not by seeking: the daemon writes through the same open file, and would go on from there.
-        return os.pread(self.log.fileno(), 1 << 24, 0).decode()
+        """All the lines that it has written so far."""
+        # Not by seeking: the daemon writes through the same open file, and would go on from there. A line that is
+        # being written can be seen by half.
+        return os.pread(self.log.fileno(), 1 << 24, 0).rpartition(b"\n")[0].decode()
 
     def wait(self, timeout=PATIENCE):
         return self.process.wait(timeout)

@@ -41,14 +41,14 @@ def test_nothing_acknowledged_is_lost_over_a_hundred_kills_under_load(directory,
     # Where nothing is synced a call is over in a moment, and mostly none is under way.
     assert in_midst > (0 if "--sync=off" in flags else kills / 2), "most kills were not under load"
     survivor.open()
-    assert ("--sync off is unsafe" in survivor.daemon.output()) == bool(flags)
-    # Of the daemon itself: lines about events are the agents' story.
-    warnings = [line for line in survivor.daemon.output().splitlines() if "WARNING" in line and " sequence=" not in line]
-    assert len(warnings) == len(flags), warnings
     survivor.check_state(of_all=True)
     for candidacies in survivor.candidacies:
         survivor.drain_election(candidacies)
     survivor.catch_up()
     survivor.check_history()
     survivor.stop()
+    assert ("--sync off is unsafe" in survivor.daemon.output()) == bool(flags)
+    # Of the daemon itself: lines about events are the agents' story.
+    warnings = [line for line in survivor.daemon.output().splitlines() if "WARNING" in line and " sequence=" not in line]
+    assert len(warnings) == len(flags), warnings
     print(f"{len(survivor.told.calls)} calls, {survivor.world.sequence} events")
