@@ -103,6 +103,18 @@ package final class Coordinator: Sendable {
         try look(at: now) { state throws(Failure) in try body(state.machine) }
     }
 
+    /// Whether the subject may do this on that, and the revision of the policies that say so: nothing but them can
+    /// change the answer, and they seldom change. Made apart from `read`, which costs as much again as the check
+    /// itself: a generic function of another module works out its types when it runs.
+    package func check(
+        subject: String, action: String, resource: String, at now: Moment
+    ) throws(Refusal) -> (verdict: Verdict, revision: Revision) {
+        try look(at: now) { state throws(Refusal) in
+            let verdict = try state.machine.check(subject: subject, action: action, resource: resource)
+            return (verdict, state.machine.policiesRevision)
+        }.result
+    }
+
     private func look<Result: Sendable, Failure: Error>(
         at now: Moment, _ body: (borrowing State) throws(Failure) -> Result
     ) throws(Failure) -> (result: Result, revision: Revision) {

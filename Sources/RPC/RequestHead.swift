@@ -29,13 +29,16 @@ struct RequestHead {
     /// Custom fields, in order.
     var metadata = Metadata()
 
+    /// - Parameter find: gives the index of the method with this path.
+    @inline(__always)
     mutating func take(
-        name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>, methods: MethodTable
+        name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>,
+        find: (UnsafeBufferPointer<UInt8>) -> Int?
     ) {
         guard let first = name.first else { return }
         if first == UInt8(ascii: ":") {
             if name.isText(":path") {
-                method = methods.find(value)
+                method = find(value)
                 if method == nil { unknownPath = value.text }
             } else if name.isText(":method") {
                 isPost = value.isText("POST")

@@ -343,7 +343,7 @@ package final class ServerCall {
     }
 
     func headerField(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
-        head.take(name: name, value: value, methods: connection.methods)
+        head.take(name: name, value: value) { connection.methods.find($0) }
     }
 
     func headersEnded(kind: HeaderBlockKind, tooLarge: Bool) {

@@ -45,12 +45,9 @@ struct EntitlementsService: Sendable {
                 let resource = String(wire: request.pointee.resource)
                 let verdict: Verdict
                 do throws(Refusal) {
-                    // Nothing but the policies can change the answer, and they seldom change.
                     let revision: Revision
-                    (verdict, revision) = try context.coordinator.read(at: call.moment) { machine throws(Refusal) in
-                        let verdict = try machine.check(subject: subject, action: action, resource: resource)
-                        return (verdict, machine.policiesRevision)
-                    }.result
+                    (verdict, revision) = try context.coordinator.check(
+                        subject: subject, action: action, resource: resource, at: call.moment)
                     context.hold(call, until: revision)
                 } catch {
                     throw Status(error)
