@@ -81,15 +81,18 @@ private func writeHistory(of counts: Counts, to writer: inout MetricsWriter) {
     writer.family("agentkeeper_events_total", .counter, "Events emitted, by topic.", labels: ["topic"]) {
         for (topic, count) in counts.eventsEmitted { $0.add([topic.rawValue], count) }
     }
+    writer.family("agentkeeper_forced_total", .counter, "Events that somebody forced, by topic.", labels: ["topic"]) {
+        for (topic, count) in counts.eventsForced { $0.add([topic.rawValue], count) }
+    }
     writer.gauge(
         "agentkeeper_event_history_events", "Events kept for watchers that resume.", counts.eventsKept)
     writer.gauge(
         "agentkeeper_event_history_bytes", "Approximate memory of the events kept.", counts.eventBytesKept)
     writer.counter(
-        "agentkeeper_leases_expired_total", "Leases that ran out or ended with their holder, claims excluded.",
+        "agentkeeper_leases_expired_total", "Leases that ran out or ended with their holder, claims and forced ends excluded.",
         counts.leasesExpired)
     writer.counter(
-        "agentkeeper_claims_lost_total", "Claims that ended with their task put back into the queue.",
+        "agentkeeper_claims_lost_total", "Claims that ended with their task put back into the queue, unless by force.",
         counts.claimsLost)
     writer.counter(
         "agentkeeper_agents_lost_total", "Agents that died because nothing was heard of them.",

@@ -32,9 +32,11 @@ package struct Counts: Sendable {
     // How often it has happened since the start.
     /// In the order of `Topic.allCases`.
     package var eventsEmitted: [(topic: Topic, count: UInt64)] = []
-    /// Leases that ran out or ended with their holder, claims not among them: `lease.expired`.
+    /// Those of them that somebody forced, of the topics that can be.
+    package var eventsForced: [(topic: Topic, count: UInt64)] = []
+    /// Leases that ran out or ended with their holder, claims not among them: `lease.expired`, if not forced.
     package var leasesExpired: UInt64 = 0
-    /// `task.requeued`.
+    /// `task.requeued`, if not forced.
     package var claimsLost: UInt64 = 0
     /// Agents that died because nothing was heard of them, and not by Deregister.
     package var agentsDiedBySilence: UInt64 = 0

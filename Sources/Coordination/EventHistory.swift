@@ -25,10 +25,14 @@ struct EventHistory: Sendable {
     private var lastAtStart = Sequence.zero
     /// How many of each topic were emitted since the start, by `Topic.index`.
     private(set) var emitted = [UInt64](repeating: 0, count: Topic.allCases.count)
+    /// And of those that somebody forced.
+    private(set) var forced = [UInt64](repeating: 0, count: Topic.allCases.count)
 
     init(limits: SharedLimits) {
         self.limits = limits
     }
+
+    func notForced(_ topic: Topic) -> UInt64 { emitted[topic.index] - forced[topic.index] }
 
     var count: Int { events.count }
 
@@ -44,6 +48,7 @@ struct EventHistory: Sendable {
     ) {
         last = next
         emitted[topic.index] += 1
+        if reason == .forced { forced[topic.index] += 1 }
         let event = Event(
             sequence: last, topic: topic, occurredAt: now.wall, payload: payload, agent: agent, reason: reason,
             origin: origin)

@@ -4,6 +4,11 @@
 // token, and one that has moved on meanwhile stays as it is. Unlike an agent's own requests, these are refused where there
 // is nothing to do, because a person should know. The reply names the first event.
 
+extension Topic {
+    /// What the commands here are told as.
+    static let forceable: [Topic] = [.leaseExpired, .taskRequeued, .policyDeleted, .agentDied]
+}
+
 extension Machine {
     mutating func forceRelease(_ task: TaskID, _ token: FencingToken) throws(Refusal) -> Reply {
         try rules.name(task.text, "task_id")

@@ -60,6 +60,7 @@ extension Machine {
 
     package var counts: Counts {
         let emitted = zip(Topic.allCases, history.emitted).map { (topic: $0, count: $1) }
+        let forced = Topic.forceable.map { (topic: $0, count: history.forced[$0.index]) }
         return Counts(
             agentsAlive: agents.aliveCount, agentsUnreachable: agents.unreachableCount,
             agentsDead: agents.deadCount, leases: leases.count, claims: leases.claimCount,
@@ -71,9 +72,9 @@ extension Machine {
             leaseWaiters: waits.leaseCount, taskWaiters: waits.taskCount, deadlines: deadlines.count,
             toolSets: matchmaker.setCount, rememberedReleases: retries.releaseCount,
             rememberedRequests: retries.requestCount, eventsKept: history.count,
-            eventBytesKept: history.bytes, eventsEmitted: emitted,
-            leasesExpired: history.emitted[Topic.leaseExpired.index],
-            claimsLost: history.emitted[Topic.taskRequeued.index], agentsDiedBySilence: agentsDiedBySilence,
+            eventBytesKept: history.bytes, eventsEmitted: emitted, eventsForced: forced,
+            leasesExpired: history.notForced(.leaseExpired), claimsLost: history.notForced(.taskRequeued),
+            agentsDiedBySilence: agentsDiedBySilence,
             tokensGiven: tokensGiven)
     }
 }

@@ -48,6 +48,21 @@ import Testing
         #expect(scene.say(.claimTask(b)) == "claimed q #2 until 60s")
     }
 
+    @Test func `What is forced counts apart from what ran out by itself`() {
+        let scene = Scene()
+        scene.register(a)
+        for task in ["t", "u"] as [TaskID] { scene.say(.acquire(task, a, ttl: 1)) }
+        scene.say(release("t", 1))
+        scene.say(.create("q"))
+        scene.say(.claimTask(a))
+        scene.say(.forceRequeue("q"))
+        scene.wait(until: 2)
+        let counts = scene.read { $0.counts }
+        #expect(counts.leasesExpired == 1 && counts.claimsLost == 0)
+        #expect(counts.eventsForced.map(\.count) == [1, 1, 0, 0])
+        #expect(counts.eventsEmitted.first { $0.topic == .leaseExpired }?.count == 2)
+    }
+
     @Test func `A forced death ends all that a death ends`() {
         let scene = Scene()
         scene.register(a, b)
