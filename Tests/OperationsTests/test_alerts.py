@@ -40,6 +40,17 @@ def calls(code, failed):
     }
 
 
+def slow_watchers():
+    """A quiet daemon that ends a watcher every five minutes: two calls in forty."""
+    watch = "/agentkeeper.v1.WatchService/Watch"
+    return {
+        series("agentkeeper_rpc_total", method=BEAT): "0+8x60",
+        series("agentkeeper_rpc_status_total", method=BEAT, code="OK"): "0+8x60",
+        series("agentkeeper_rpc_total", method=watch): "0+1x60",
+        series("agentkeeper_rpc_status_total", method=watch, code="RESOURCE_EXHAUSTED"): "0+1x60",
+    }
+
+
 def agents(alive, unreachable):
     return {
         series("agentkeeper_agents", status="alive"): f"{alive}x60",
@@ -219,6 +230,16 @@ def test_an_alert_fires(alert, tmp_path):
 @pytest.mark.parametrize("alert", CASES)
 def test_an_alert_does_not_fire_on_what_is_close_to_it(alert, tmp_path):
     done = outcome(tmp_path, CASES[alert][2], alert, [])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "values",
+    [calls("INTERNAL", 1) | {series("agentkeeper_rpc_total", method=BEAT): "0+8x60"}, slow_watchers()],
+    ids=["a few failures of few calls", "slow watchers"],
+)
+def test_what_is_nobodys_night_is_no_error(values, tmp_path):
+    done = outcome(tmp_path, values, "AgentKeeperErrors", [])
     assert done.returncode == 0, done.stdout + done.stderr
 
 

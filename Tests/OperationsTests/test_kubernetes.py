@@ -67,8 +67,6 @@ def test_ports_labels_and_probes_agree():
     labels = OBJECTS["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
     assert OBJECTS["Service"]["spec"]["selector"] == labels == OBJECTS["StatefulSet"]["spec"]["selector"]["matchLabels"]
     assert OBJECTS["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"] == labels
-    annotations = OBJECTS["StatefulSet"]["spec"]["template"]["metadata"]["annotations"]
-    assert annotations["prometheus.io/port"] == str(ports["metrics"])
 
 
 def test_nobody_but_agents_reaches_the_port_and_it_is_given_time_to_end():
