@@ -197,10 +197,15 @@ struct Daemon {
                     metadata: ["addr": "\(address.display)"])
             }
             return (server, address)
-        } catch let failure as StartFailure where !settings.metricsAddressWasAskedFor && sockets.metrics == nil {
+        } catch let failure as StartFailure where !adminIsWanted {
             settings.logger.warning("\(failure.message); going on without metrics and health")
             return nil
         }
+    }
+
+    /// Whether somebody asked for the second port, and a start without it would be another one than was meant.
+    private var adminIsWanted: Bool {
+        settings.metricsAddressWasAskedFor || settings.allowsActions || sockets.metrics != nil
     }
 
     /// Takes the socket that was passed, or opens a port, or says in one line why not. An empty host is every

@@ -123,6 +123,19 @@ def test_a_taken_default_metrics_port_is_a_warning():
     assert count_of(daemons[1].output(), "warning") == 1 and "9090" in daemons[1].output()
 
 
+def test_who_wants_to_act_from_the_page_wants_the_page():
+    """The default metrics port is taken, by us or by whoever was first."""
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("127.0.0.1", 9090))
+            taken.listen()
+        except OSError:
+            pass
+        done = run("--addr=127.0.0.1:0", "--dashboard-actions")
+    assert done.returncode == 1 and "9090" in done.stdout + done.stderr
+
+
 def test_a_bare_connect_is_no_trouble(daemon):
     for _ in range(200):
         assert accepts(daemon.port)
