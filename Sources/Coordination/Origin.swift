@@ -1,8 +1,7 @@
 // Where a command came from, for whoever reads afterwards what happened: the network address of the client whose
 // call it was, and the trace that the call belongs to. Nothing is decided by it.
 //
-// An object, and nil for most commands, so that a command that nobody traces costs one register to carry. The calls of
-// one connection share one that has no trace.
+// An object, and nil for most commands, so that a command that nobody traces costs one register to carry.
 
 package final class Origin: Sendable {
     /// Known while the daemon runs, and not kept over a restart.

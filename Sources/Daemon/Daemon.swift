@@ -70,7 +70,7 @@ struct Daemon {
         let facts = DaemonFacts(version: version, isDurable: store != nil, startedAt: Clock.now())
         let services = AgentKeeperServices(
             coordinator: coordinator, group: group, facts: facts, history: history)
-        let eventLog = EventLog(coordinator, logger)
+        let eventLog = EventLog(coordinator, settings.patientLogger)
         let server = Server(
             methods: services.methods, limits: settings.rpcLimits, group: group, incidents: eventLog.listener)
         let journal = store?.start { server.releaseAnswers(upTo: $0.value) }

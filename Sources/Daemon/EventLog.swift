@@ -2,8 +2,8 @@
 //
 // It reads the history as a watcher does, ten times a second, so a command never waits for a line to be written,
 // nor wakes anybody for it; and what is told is durable. What connections and calls come to is handed over in a short
-// queue. Standard error may be a slow pipe: then this thread waits for it alone, and the history, bounded as it is, goes on
-// without it. What a storm brings more than a person could read is counted, and the count is told.
+// queue. Standard error may be a slow pipe: then this thread waits for it, and the history, bounded as it is, goes on without
+// it. What a storm brings more than a person could read is counted, and the count is told.
 
 import Coordination
 import Dispatch
@@ -34,6 +34,8 @@ final class EventLog: @unchecked Sendable {
     private static let maxKinds = 256
     /// What a death has ended is read to the end before the death is told; more than this is only counted.
     private static let maxKept = 1_000
+    /// Agents whose address is remembered, for the day they fall silent.
+    private static let maxAddresses = 100_000
     /// How long the end of the daemon may wait for its last lines.
     private static let patience = DispatchTimeInterval.seconds(2)
 
@@ -51,6 +53,8 @@ final class EventLog: @unchecked Sendable {
     /// A death whose consequences are still being read, and those of them that will be told.
     private var death: (event: Event, loss: Loss, kept: [Event])?
     private var leftOut = LeftOut()
+    /// Where agents registered from: silence comes from nowhere, and the host is what one asks for first.
+    private var addresses: [AgentID: String] = [:]
     private var kinds: [String: Kind] = [:]
 
     private let incidents = Mutex<(waiting: [Incident], lost: Int)>(([], 0))
@@ -176,6 +180,9 @@ final class EventLog: @unchecked Sendable {
             return
         }
         tellOfDeath()
+        if event.topic == .agentRegistered, let agent = event.agent, addresses.count < Self.maxAddresses {
+            addresses[agent] = event.origin?.peer
+        }
         if event.topic == .agentDied {
             death = (event, Loss(), [])
         } else {
@@ -189,13 +196,17 @@ final class EventLog: @unchecked Sendable {
         let names = names([event] + kept)
         tell(event, names, loss)
         for event in kept { tell(event, names) }
+        if let agent = event.agent { addresses[agent] = nil }
     }
 
     private func tell(_ event: Event, _ names: [AgentID: String], _ loss: Loss? = nil) {
         guard lines > 0 else { return leftOut.add(event) }
         tellOfLeftOut()
         lines -= 1
-        let line = LogLine(event, names: names, loss: loss)
+        var line = LogLine(event, names: names, loss: loss)
+        if event.topic.isOfSilence, event.origin == nil, let address = event.agent.flatMap({ addresses[$0] }) {
+            line.fields["peer"] = "\(address)"
+        }
         logger.log(level: line.level, line.message, metadata: line.fields)
     }
 

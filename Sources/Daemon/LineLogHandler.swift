@@ -1,5 +1,4 @@
-// Log lines: for a person, or one JSON object a line for a program. Each is one write to standard error,
-// so that lines of several threads never mix.
+// Log lines: for a person, or one JSON object a line for a program.
 
 import Glibc
 import JSON
@@ -25,11 +24,13 @@ struct LineLogHandler: LogHandler {
     }
 
     private let format: LogFormat
+    private let patience: StandardError.Patience
     var logLevel: Logger.Level
     var metadata: Logger.Metadata = [:]
 
-    init(format: LogFormat, level: Logger.Level) {
+    init(format: LogFormat, level: Logger.Level, patience: StandardError.Patience) {
         self.format = format
+        self.patience = patience
         logLevel = level
     }
 
@@ -39,25 +40,26 @@ struct LineLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        var all = metadata.merging(event.metadata ?? [:]) { _, own in own }
-        let timestamp = timestamp(all.removeValue(forKey: Self.timeKey).flatMap { Int64($0.description) })
-        let fields = all.sorted { $0.key < $1.key }
-        var line: String
+        let line = line(event.level, event.message, metadata.merging(event.metadata ?? [:]) { _, own in own })
+        StandardError.write(line, patience: patience) { lost in
+            self.line(.warning, "nobody read standard error: lines are missing here", ["count": "\(lost)"])
+        }
+    }
+
+    private func line(_ level: Logger.Level, _ message: Logger.Message, _ metadata: Logger.Metadata) -> String {
+        var fields = metadata
+        let timestamp = timestamp(fields.removeValue(forKey: Self.timeKey).flatMap { Int64($0.description) })
+        let sorted = fields.sorted { $0.key < $1.key }
         switch format {
         case .text:
-            let level = event.level.rawValue.uppercased()
-            line = "\(timestamp) \(level) \(singleLine(event.message.description))"
-            for (key, value) in fields { line += " \(key)=\(textValue(value.description))" }
+            var line = "\(timestamp) \(level.rawValue.uppercased()) \(singleLine(message.description))"
+            for (key, value) in sorted { line += " \(key)=\(textValue(value.description))" }
+            return line + "\n"
         case .json:
-            line = "{\"time\":\"\(timestamp)\",\"level\":\"\(event.level.rawValue)\""
-            line += ",\"message\":\(jsonString(event.message.description))"
-            for (key, value) in fields { line += ",\(jsonString(key)):\(jsonString(value.description))" }
-            line += "}"
-        }
-        line += "\n"
-        line.withUTF8 { bytes in
-            // Nobody reads standard error any more: there is nobody to tell of it either.
-            _ = write(STDERR_FILENO, bytes.baseAddress, bytes.count)
+            var line = "{\"time\":\"\(timestamp)\",\"level\":\"\(level.rawValue)\""
+            line += ",\"message\":\(jsonString(message.description))"
+            for (key, value) in sorted { line += ",\(jsonString(key)):\(jsonString(value.description))" }
+            return line + "}\n"
         }
     }
 

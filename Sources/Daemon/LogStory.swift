@@ -28,6 +28,9 @@ extension Topic {
         default: true
         }
     }
+
+    /// Whether it is time that brings it, and no call.
+    var isOfSilence: Bool { self == .agentUnreachable || self == .agentDied }
 }
 
 extension LogLine {

@@ -30,6 +30,8 @@ struct Settings {
     let dataDirectory: String?
     var journalOptions = Journal.Options()
     let logger: Logger
+    /// For whoever has a thread for nothing else, and rather waits than leaves a line out.
+    let patientLogger: Logger
 
     init(
         _ listeners: ListenerOptions, _ state: StateOptions, _ log: LogOptions, environment: Environment
@@ -104,9 +106,13 @@ struct Settings {
             }
             return format
         }
-        logger = Logger(label: "agentkeeper") { _ in
-            LineLogHandler(format: format ?? .text, level: level ?? .info)
+        func logger(_ patience: StandardError.Patience) -> Logger {
+            Logger(label: "agentkeeper") { _ in
+                LineLogHandler(format: format ?? .text, level: level ?? .info, patience: patience)
+            }
         }
+        self.logger = logger(.moment)
+        patientLogger = logger(.unlimited)
     }
 
     private enum MetricsAddress {

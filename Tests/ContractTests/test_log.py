@@ -1,11 +1,15 @@
 """The log tells the story of an incident: a line for each thing that matters, in order, with what to find it by."""
 
-import socket
+import array
+import fcntl
 import json
 import os
 import re
+import socket
 import subprocess
+import termios
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -74,7 +78,9 @@ def test_an_incident_is_told_in_order_with_what_it_ended(logged):
         assert (line["agent_id"], line["agent"]) == (anna, "anna")
     assert re.fullmatch(r"127\.0\.0\.1:\d+", registered["peer"])
     assert registered["trace_id"] == TRACE.split("-")[1]
-    assert "trace_id" not in died and "peer" not in died
+    # Nobody's call, but one asks for the host first.
+    assert unreachable["peer"] == died["peer"] == registered["peer"] and "trace_id" not in died
+    assert "peer" not in lost
     assert (died["leases"], died["claims"], died["led"]) == ("1", "1", "planners")
     assert (lost["task_id"], lost["token"]) == ("report", str(token))
     assert (requeued["task_id"], requeued["type"]) == (task, "summarize")
@@ -206,8 +212,9 @@ def test_a_flood_is_told_with_the_rule_that_it_broke(logged):
     connection.close()
 
 
-def test_a_storm_is_counted_and_holds_nobody_up_while_nobody_reads_the_log():
-    """Standard error is a pipe that is full: the daemon serves on, and says afterwards what it left out."""
+@contextmanager
+def unread_log():
+    """A daemon whose standard error is a pipe: the process, its port, and the end to read."""
     (port,) = free_ports(1)
     reading, writing = os.pipe()
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AGENTKEEPER_")}
@@ -216,22 +223,42 @@ def test_a_storm_is_counted_and_holds_nobody_up_while_nobody_reads_the_log():
     os.close(writing)
     try:
         eventually(lambda: accepts(port), "the daemon is ready")
+        yield process, port, reading
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reading)
+
+
+def register(client, count):
+    """A pipe holds 65 536 bytes: some 400 lines."""
+    for start in range(0, count, 500):
+        futures = [client.Register.future(card=dict(name=f"a{start + n}")) for n in range(500)]
+        for future in futures:
+            assert future.result().agent_id
+
+
+def waiting_bytes(descriptor):
+    count = array.array("i", [0])
+    fcntl.ioctl(descriptor, termios.FIONREAD, count)
+    return count[0]
+
+
+def read_all(descriptor, text):
+    while piece := os.read(descriptor, 65_536):
+        text.extend(piece)
+
+
+def test_a_storm_is_counted_and_holds_nobody_up_while_nobody_reads_the_log():
+    """Standard error is a pipe that is full: the daemon serves on, and says afterwards what it left out."""
+    with unread_log() as (process, port, reading):
         client = Client(port)
-        # A pipe holds 65 536 bytes: some 400 lines.
-        for start in range(0, 5_000, 500):
-            futures = [client.Register.future(card=dict(name=f"a{start + n}")) for n in range(500)]
-            for future in futures:
-                assert future.result().agent_id
+        register(client, 5_000)
         last = client.agent("last")
         client.Heartbeat(agent_id=last)
         assert client.GetStatus().last_sequence == 5_001
         text = bytearray()
-
-        def read():
-            while piece := os.read(reading, 65_536):
-                text.extend(piece)
-
-        reader = threading.Thread(target=read)
+        reader = threading.Thread(target=read_all, args=(reading, text))
         reader.start()
         eventually(lambda: b"left out" in text, "the log says what it left out")
         process.terminate()
@@ -243,7 +270,32 @@ def test_a_storm_is_counted_and_holds_nobody_up_while_nobody_reads_the_log():
         counted = sum(int(line["agent.registered"]) for line in left_out)
         assert len(registered) + counted == 5_001 and len(registered) < 4_000
         client.close()
-    finally:
-        process.kill()
-        process.wait()
-        os.close(reading)
+
+
+def test_it_ends_in_good_order_while_nobody_reads_the_log():
+    with unread_log() as (process, port, reading):
+        client = Client(port)
+        register(client, 1_000)
+        eventually(lambda: waiting_bytes(reading) > 60_000, "the pipe is full")
+        client.close()
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+
+
+def test_lines_that_found_no_room_are_counted():
+    with unread_log() as (process, port, reading):
+        client = Client(port)
+        register(client, 1_000)
+        eventually(lambda: waiting_bytes(reading) > 60_000, "the pipe is full")
+        process.terminate()
+        # That it was stopping is said before the port is closed.
+        eventually(lambda: not accepts(port), "the port is closed")
+        text = bytearray()
+        read_all(reading, text)
+        assert process.wait(PATIENCE) == 0
+        found = [json.loads(line) for line in text.decode().splitlines()]
+        messages = [line["message"] for line in found]
+        assert messages[-1] == "stopped" and not [each for each in messages if each.startswith("stopping")]
+        (missing,) = [line for line in found if line["message"].startswith("nobody read standard error")]
+        assert (missing["level"], missing["count"]) == ("warning", "1")
+        client.close()
