@@ -24,10 +24,10 @@ test: build      ## everything that CI checks
 	.ci/setup test
 	$(MAKE) check-protos
 	swift format lint --strict --recursive Package.swift Sources Tests
-	AGENTKEEPER_PYTHON=$(PYTHON) PATH="$$PATH:$(CURDIR)/.venv/bin" swift test --skip AgentKeeperTests --skip SimulationTests
+	AGENTKEEPER_PYTHON="$(PYTHON)" PATH="$$PATH:$(CURDIR)/.venv/bin" swift test --skip AgentKeeperTests --skip SimulationTests
 	swift test --skip-build --filter SimulationTests
-	AGENTKEEPER_BIN=$(AGENTKEEPER) AGENTKEEPER_PYTHON=$(PYTHON) swift test --skip-build --filter AgentKeeperTests
-	AGENTKEEPER_BIN=$(AGENTKEEPER) swift test --package-path Tests/ExamplePackage --scratch-path .build/example
+	AGENTKEEPER_BIN="$(AGENTKEEPER)" AGENTKEEPER_PYTHON="$(PYTHON)" swift test --skip-build --filter AgentKeeperTests
+	AGENTKEEPER_BIN="$(AGENTKEEPER)" swift test --package-path Tests/ExamplePackage --scratch-path .build/example
 	swift package generate-documentation --target AgentKeeper --warnings-as-errors
 	.venv/bin/python -m pytest -q Tests/WireTests
 	.venv/bin/python -m pytest -q Tests/ContractTests
