@@ -11,7 +11,8 @@ package struct AdminLimits: Sendable {
     /// Connections beyond those that are being told so at once; still more are closed without a word.
     package var maxRefusals = 64
 
-    /// Streams of server-sent events at once. A page holds one or two, and each costs up to two looks a second.
+    /// Streams of server-sent events at once. A page holds one or two. A live one answers its questions anew up to twice a
+    /// second; those of events are fed together, and woken for what they want.
     package var maxStreams = 64
 
     /// The items of one page, or of one piece of a stream, in bytes of JSON; a page that is full ends early, and says

@@ -31,12 +31,14 @@ struct Site: Sendable {
     private let sources: AdminSources
     private let renderer: MetricsRenderer
     private let reader: StateReader
+    private let feed: EventFeed
     private let streams: StreamCount
 
     init(sources: AdminSources, recent: Recent, limits: AdminLimits) {
         self.sources = sources
         renderer = MetricsRenderer(sources: sources.metrics)
         reader = StateReader(sources: sources, recent: recent)
+        feed = EventFeed(sources: sources)
         streams = StreamCount(most: limits.maxStreams)
     }
 
@@ -89,7 +91,7 @@ struct Site: Sendable {
         case .live(let questions):
             return stream(request) { LiveStream(reader: reader, questions: questions) }
         case .events(let start):
-            return stream(request) { EventStream(reader: reader, start: start) }
+            return stream(request) { EventStream(feed: feed, start: start) }
         case .problem(let found): return problem(found, request)
         case .metrics, .resource, .action: preconditionFailure("answered elsewhere")
         }
