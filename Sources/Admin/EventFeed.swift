@@ -97,19 +97,20 @@ actor EventFeed {
         let reader = Reader(filter: start.filter, cursor: start.after ?? last, at: now.instant, ring: ring)
         var piece = ByteBuffer()
         piece.writeString("retry: 1000\n\n")
-        piece.writeEvent(
-            "hello",
-            data: "{\"history\":\"\(sources.daemon.history)\",\"last_sequence\":\(last.value),"
-                + "\"oldest_kept_sequence\":\(oldest.value)}")
         let isOther = start.history.map { $0 != sources.daemon.history } ?? false
-        if isOther || reader.cursor > last {
-            writeGap(&piece, reader, oldest: oldest, historyChanged: true)
-        } else if reader.cursor == .zero, start.history == nil {
+        let isNew = isOther || reader.cursor > last
+        if !isNew, reader.cursor == .zero, start.history == nil {
             // From the beginning, whatever that is.
             reader.cursor = Sequence(oldest.value - 1)
-        } else if reader.cursor.value + 1 < oldest.value {
-            writeGap(&piece, reader, oldest: oldest, historyChanged: false)
         }
+        let hasGap = isNew || reader.cursor.value + 1 < oldest.value
+        // A client that is cut off before the first event comes back to the same place. Where it is to be told of a gap,
+        // that is its new place only when it has been.
+        piece.writeEvent(
+            "hello", id: hasGap ? nil : eventID(reader.cursor),
+            data: "{\"history\":\"\(sources.daemon.history)\",\"last_sequence\":\(last.value),"
+                + "\"oldest_kept_sequence\":\(oldest.value)}")
+        if hasGap { writeGap(&piece, reader, oldest: oldest, historyChanged: isNew) }
         lastID += 1
         readers[lastID] = reader
         wanted = EventFilter(topicsOf: readers.values.map(\.filter))
@@ -126,11 +127,12 @@ actor EventFeed {
     }
 
     private func writeGap(_ piece: inout ByteBuffer, _ reader: Reader, oldest: Sequence, historyChanged: Bool) {
-        piece.writeEvent(
-            "gap",
-            data: "{\"after\":\(reader.cursor.value),\"oldest_kept_sequence\":\(oldest.value),"
-                + "\"history_changed\":\(historyChanged)}")
+        let after = reader.cursor
         reader.cursor = Sequence(oldest.value - 1)
+        piece.writeEvent(
+            "gap", id: eventID(reader.cursor),
+            data: "{\"after\":\(after.value),\"oldest_kept_sequence\":\(oldest.value),"
+                + "\"history_changed\":\(historyChanged)}")
     }
 
     // MARK: For all

@@ -71,6 +71,20 @@ import Testing
         }
     }
 
+    @Test func `A client that is cut off before the first event misses none that comes meanwhile`() async throws {
+        let core = TestCore()
+        core.register(1, "anna")
+        try await withServer(core: core) { port in
+            let hello = try StreamClient(port: port, "/events").next()
+            #expect(hello.name == "hello")
+            core.register(2, "ben")
+            let lastID = try #require(hello.id)
+            let again = try StreamClient(port: port, "/events", fields: "Last-Event-ID: \(lastID)\r\n")
+            #expect(try again.next().id == hello.id)
+            #expect(try again.next().id == "abc-2")
+        }
+    }
+
     @Test(arguments: [("abc-1", false), ("xyz-1", true), ("abc-99", true)])
     func `What is gone is told`(lastID: String, isOther: Bool) async throws {
         var limits = Limits()
@@ -79,9 +93,10 @@ import Testing
         for number in 1...8 { core.register(UInt64(number), "agent \(number)") }
         try await withServer(core: core) { port in
             let stream = try StreamClient(port: port, "/events", fields: "Last-Event-ID: \(lastID)\r\n")
-            #expect(try stream.next().name == "hello")
+            let hello = try stream.next()
+            #expect(hello.name == "hello" && hello.id == nil)
             let gap = try stream.next()
-            #expect(gap.name == "gap" && gap.data.contains("\"history_changed\":\(isOther)"))
+            #expect(gap.name == "gap" && gap.id == "abc-5" && gap.data.contains("\"history_changed\":\(isOther)"))
             #expect(gap.data.contains("\"oldest_kept_sequence\":6"))
             #expect(try stream.next().id == "abc-6")
         }
