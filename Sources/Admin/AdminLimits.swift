@@ -15,9 +15,13 @@ package struct AdminLimits: Sendable {
     /// second; those of events are fed together, and woken for what they want.
     package var maxStreams = 64
 
-    /// The items of one page, or of one piece of a stream, in bytes of JSON; a page that is full ends early, and says
-    /// where to go on.
+    /// The items of one page, in bytes of JSON; a page that is full ends early, and says where to go on.
     static let maxPageBytes = 4 << 20
+    /// The same of a page that is kept up to date: it is made anew up to twice a second.
+    static let maxLivePageBytes = 256 << 10
+    /// A piece of a stream, in bytes, is ended by the answer or the event that fills it. A client that doesn't read costs
+    /// one until its time is up.
+    static let maxPieceBytes = 1 << 20
 
     /// A request's line and fields, in bytes. Browsers with cookies of other ports of the same host
     /// send a few thousand.

@@ -192,7 +192,7 @@ actor EventFeed {
             var items: [JSON] = []
             if !events.isEmpty {
                 var reads = Reads(sources)
-                items = reads.json(events).fitting(AdminLimits.maxPageBytes)
+                items = reads.json(events).fitting(AdminLimits.maxPieceBytes)
             }
             look.isAtEnd = examined == reader.cursor
             reader.cursor = items.count < events.count ? events[items.count - 1].sequence : examined
