@@ -143,8 +143,9 @@ struct StateReader: Sendable {
                     machine.counts.policies
                 )
             }
-            let next: JSON? = policies.count > limit ? .string(policies[limit - 1].id.text) : nil
-            return page(policies.prefix(limit).map(\.json), next: next, total: total, &reads)
+            let items = policies.prefix(limit).lazy.map(\.json).fitting(reads.pageBytes)
+            let next = items.count < policies.count ? items.count - 1 : nil
+            return page(items, next: next.map { .string(policies[$0].id.text) }, total: total, &reads)
         case .policy(let id):
             guard let policy = reads.read({ $0.policy(id) }) else { throw .notFound(.unknownPolicy(id)) }
             return Reading([("policy", policy.json)], at: reads.clock)
