@@ -47,6 +47,9 @@ package struct AdminLimits: Sendable {
     /// How long an answer may take from its request to its last byte in the socket: a peer that does
     /// not read holds the answer's memory.
     package var answerTimeout = TimeAmount.seconds(30)
+    /// How long an answer waits for the disk. A page that hears nothing for 6 s, of which a live stream may have been quiet
+    /// for 2 already, takes what it shows for stale: it should hear why.
+    package var durablePatience = Duration.seconds(3)
     /// How long to wait for the peer's end after ours. To close at once on unread bytes would make
     /// the system send a reset, which can overtake and destroy the answer (RFC 9112, section 9.6).
     package var lingerTimeout = TimeAmount.seconds(2)

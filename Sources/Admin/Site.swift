@@ -37,7 +37,7 @@ struct Site: Sendable {
     init(sources: AdminSources, recent: Recent, limits: AdminLimits) {
         self.sources = sources
         renderer = MetricsRenderer(sources: sources.metrics)
-        reader = StateReader(sources: sources, recent: recent)
+        reader = StateReader(sources: sources, recent: recent, limits: limits)
         feed = EventFeed(sources: sources)
         streams = StreamCount(most: limits.maxStreams)
     }

@@ -65,18 +65,19 @@ struct StateReader: Sendable {
     let sources: AdminSources
     private let recent: Recent
     private let attention: Attention
+    let gate: DurabilityGate
     /// Lists wait for lists, and what is quickly told only for its like.
     let lists = Desk()
     private let others = Desk()
-    private var coordinator: Coordinator { sources.coordinator }
 
     /// Things that one page names besides its own: what an agent holds, who waits, the candidates.
     private static let maxNamed = 100
 
-    init(sources: AdminSources, recent: Recent) {
+    init(sources: AdminSources, recent: Recent, limits: AdminLimits = AdminLimits()) {
         self.sources = sources
         self.recent = recent
         attention = Attention(sources: sources)
+        gate = DurabilityGate(coordinator: sources.coordinator, patience: limits.durablePatience)
     }
 
     /// - Parameter pageBytes: the items of a list, in bytes of JSON.
@@ -94,8 +95,12 @@ struct StateReader: Sendable {
                     }
                 }
             }
-        await coordinator.waitUntilDurable(revision)
-        return reading
+        do throws(Problem) {
+            try await gate.wait(for: revision)
+            return reading
+        } catch {
+            return Reading(error)
+        }
     }
 
     private func make(_ resource: Resource, _ reads: inout Reads) throws(Problem) -> Reading {

@@ -35,6 +35,28 @@ final class TestCore: Sendable {
         coordinator = Coordinator(machine: Machine(limits: limits, tokensStartAbove: FencingToken(0)))
     }
 
+    /// With a journal, whose part the test plays: nothing is durable before `commit`.
+    init(journaling: Void) throws {
+        let counters = StoredCounters(
+            clock: Instant(nanoseconds: 0), wall: WallTime(nanoseconds: 0), revision: .zero,
+            lastToken: FencingToken(0), lastSequence: .zero, lastTaskSerial: 0, forgottenTerm: Term(0))
+        var machine = Machine(limits: Limits(), resuming: counters)
+        try machine.finishRestoring(revision: .zero)
+        coordinator = Coordinator(machine: machine)
+        coordinator.attach(Disk())
+    }
+
+    private final class Disk: ChangeWriter {
+        func changesAreWaiting() {}
+    }
+
+    /// Takes what there is, and says that it is on disk.
+    func commit() {
+        var bytes: [UInt8] = []
+        guard let end = coordinator.takeChanges(into: &bytes) else { return }
+        coordinator.changesAreDurable(upTo: end.revision, end.sequence)
+    }
+
     var now: Moment {
         let now = nanoseconds.load(ordering: .relaxed)
         // Wall time began at noon of the first day of 2026.
