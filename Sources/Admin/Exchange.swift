@@ -17,6 +17,8 @@ struct Exchange {
         case answering
         /// An answer is being sent that ends only with the connection.
         case streaming
+        /// Its end is being sent.
+        case ending
         /// The last answer is out and our side is closed; the peer's end is awaited.
         case lingering
         case closed
@@ -89,7 +91,7 @@ struct Exchange {
     mutating func readCompleted() -> Action {
         if phase == .idle, !sawEndInRead { enter(.arriving) }
         sawEndInRead = false
-        if phase == .lingering || phase == .streaming { uselessReads += 1 }
+        if phase == .lingering || phase == .streaming || phase == .ending { uselessReads += 1 }
         return uselessReads > limits.maxUselessReads ? close() : .none
     }
 
@@ -108,6 +110,13 @@ struct Exchange {
         takesRequests = false
         waiting.removeAll()
         enter(.streaming)
+    }
+
+    /// There is nothing more to send, or nobody more to send it to: the end is sent once, whoever finds out first.
+    mutating func streamEnded() -> Action {
+        guard phase == .streaming else { return .none }
+        enter(.ending)
+        return .endStream
     }
 
     /// Answers with a problem, after what is owed already, and ends.
@@ -144,7 +153,7 @@ struct Exchange {
     mutating func drain() -> Action {
         takesRequests = false
         incoming = nil
-        if phase == .streaming { return .endStream }
+        if phase == .streaming { return streamEnded() }
         return phase == .idle || phase == .arriving ? close() : .none
     }
 
@@ -153,7 +162,7 @@ struct Exchange {
         switch phase {
         case .idle: limits.idleTimeout
         case .arriving: limits.requestTimeout
-        case .answering: limits.answerTimeout
+        case .answering, .ending: limits.answerTimeout
         case .lingering: limits.lingerTimeout
         // Each piece has its time.
         case .streaming, .closed: nil

@@ -154,24 +154,33 @@ final class HTTPConnection: ChannelDuplexHandler {
         exchange.streamBegan()
         perform(.none)
         context.writeAndFlush(wrapOutboundOut(.head(.stream())), promise: nil)
-        let (channel, timeout) = (context.channel, limits.answerTimeout)
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let loop = context.eventLoop
+        let bound = NIOLoopBound(self, eventLoop: loop)
         stream = Task {
             var source = source
             defer { source.end() }
-            while let piece = await source.next(), !Task.isCancelled {
-                let patience = channel.eventLoop.scheduleTask(in: timeout) { channel.close(promise: nil) }
-                defer { patience.cancel() }
-                let part = HTTPServerResponsePart.body(.byteBuffer(piece))
-                guard (try? await channel.writeAndFlush(part).get()) != nil else { return }
+            while let piece = await source.next() {
+                guard (try? await loop.flatSubmit { bound.value.send(piece, on: loop) }.get()) != nil else { return }
             }
-            try? await channel.eventLoop.submit { [bound] in bound.value.streamEnded() }.get()
+            try? await loop.submit { bound.value.streamEnded() }.get()
         }
     }
 
-    private func streamEnded() {
-        if let context { endStream(context) }
+    /// Nothing is sent behind the end.
+    private func send(_ piece: ByteBuffer, on loop: any EventLoop) -> EventLoopFuture<Void> {
+        guard let context, exchange.phase == .streaming else {
+            return loop.makeFailedFuture(ChannelError.alreadyClosed)
+        }
+        let patience = loop.assumeIsolated().scheduleTask(in: limits.answerTimeout) { [self] in
+            self.context?.close(promise: nil)
+        }
+        let sent = loop.makePromise(of: Void.self)
+        sent.futureResult.assumeIsolated().whenComplete { _ in patience.cancel() }
+        context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(piece))), promise: sent)
+        return sent.futureResult
     }
+
+    private func streamEnded() { perform(exchange.streamEnded()) }
 
     /// The end is said, behind whatever is still being sent, and not just cut off: a client then knows that it has all.
     private func endStream(_ context: ChannelHandlerContext) {

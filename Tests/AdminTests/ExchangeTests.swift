@@ -89,6 +89,21 @@ import Testing
                 == .answer(Request(route: .problem(.bodyTooLarge), wantsBody: false, keepsAlive: false)))
     }
 
+    @Test func `A stream is ended once, whoever finds out first`() {
+        var drained = answering()
+        drained.streamBegan()
+        #expect(drained.drain() == .endStream)
+        #expect(drained.streamEnded() == .none && drained.drain() == .none)
+        #expect(drained.timeout == AdminLimits().answerTimeout)
+        #expect(drained.timedOut() == .close)
+
+        var dry = answering()
+        dry.streamBegan()
+        #expect(dry.streamEnded() == .endStream)
+        #expect(dry.drain() == .none)
+        #expect(dry.inputClosed() == .close)
+    }
+
     @Test func `Draining ends what is owed nothing, and lets the rest be answered`() {
         var idle = Exchange(limits: AdminLimits())
         #expect(idle.drain() == .close)
