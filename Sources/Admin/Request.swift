@@ -14,7 +14,7 @@ struct Request: Equatable {
     /// Whether it is a person's browser that asks: then the page says what was wrong.
     var wantsPage = false
     /// What the client has already (If-None-Match).
-    var knownTag: String?
+    var knownTags: [String] = []
     /// Of an action.
     var body = ByteBuffer()
 }
@@ -88,7 +88,10 @@ extension Request {
             route = .problem(error)
         }
         wantsBody = head.method != .HEAD
-        knownTag = fields.first(name: "if-none-match")
+        // Compared weakly (RFC 9110, section 13.1.2), as a proxy that packs what it hands on makes it necessary.
+        knownTags = fields[canonicalForm: "if-none-match"].map { tag in
+            tag.hasPrefix("W/") ? String(tag.dropFirst(2)) : String(tag)
+        }
         wantsPage = !isForPrograms && fields.first(name: "accept")?.contains("text/html") == true
         // An upgrade that is not granted is ignored (RFC 9110, section 7.8), but the parser reads no
         // further after one, nor after CONNECT.

@@ -9,7 +9,8 @@ import Synchronization
 /// An answer, but for what depends on the connection.
 struct Answer: Sendable {
     var status = HTTPResponseStatus.ok
-    var contentType = "text/plain; charset=utf-8"
+    /// Nil where there is nothing that could be of any.
+    var contentType: String? = "text/plain; charset=utf-8"
     var body: ByteBuffer
     var tag: String?
     /// Of a refused method: those that are served there (RFC 9110, section 15.5.6).
@@ -73,8 +74,8 @@ struct Site: Sendable {
         switch request.route {
         case .asset(let name):
             guard let asset = Asset.all[name] else { return problem(.notFound, request) }
-            if request.knownTag == asset.tag {
-                return .answer(Answer(status: .notModified, body: ByteBuffer(), tag: asset.tag))
+            if request.knownTags.contains(where: { $0 == asset.tag || $0 == "*" }) {
+                return .answer(Answer(status: .notModified, contentType: nil, body: ByteBuffer(), tag: asset.tag))
             }
             return .answer(Answer(contentType: asset.type, body: asset.body, tag: asset.tag))
         case .health: return .answer(Answer(body: ByteBuffer(string: "ok")))
@@ -177,7 +178,10 @@ actor MetricsRenderer {
 extension HTTPResponseHead {
     init(_ answer: Answer, isLast: Bool) {
         var fields = HTTPHeaders.common(contentType: answer.contentType, isLast: isLast)
-        fields.add(name: "content-length", value: String(answer.body.readableBytes))
+        // It would be the length of what isn't sent again (RFC 9110, section 8.6).
+        if answer.status != .notModified {
+            fields.add(name: "content-length", value: String(answer.body.readableBytes))
+        }
         if let tag = answer.tag {
             fields.add(name: "etag", value: tag)
             // To be asked for at each use: the tag says whether it is still so.
@@ -199,10 +203,9 @@ extension HTTPResponseHead {
 }
 
 extension HTTPHeaders {
-    fileprivate static func common(contentType: String, isLast: Bool) -> HTTPHeaders {
-        [
+    fileprivate static func common(contentType: String?, isLast: Bool) -> HTTPHeaders {
+        var fields: HTTPHeaders = [
             "date": httpDate(),
-            "content-type": contentType,
             "connection": isLast ? "close" : "keep-alive",
             // A text stays a text, and the page loads nothing but what is here.
             "x-content-type-options": "nosniff",
@@ -212,6 +215,8 @@ extension HTTPHeaders {
             "cross-origin-resource-policy": "same-origin",
             "referrer-policy": "no-referrer",
         ]
+        if let contentType { fields.add(name: "content-type", value: contentType) }
+        return fields
     }
 }
 

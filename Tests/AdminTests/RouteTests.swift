@@ -91,9 +91,18 @@ import Testing
         try await withServer { port in
             let client = try RawClient(port: port)
             let tag = try #require(try client.get("/").fields["etag"])
-            let again = try client.get("/", fields: "If-None-Match: \(tag)\r\n")
-            #expect(again.status == 304 && again.body.isEmpty)
-            #expect(try client.get("/", fields: "If-None-Match: \"other\"\r\n").status == 200)
+            let known = [
+                tag, "W/" + tag, "\"other\", \(tag)", "\"other\" ,W/\(tag),\"third\"", "*",
+                "\"other\"\r\nIf-None-Match: \(tag)",
+            ]
+            for tags in known {
+                let again = try client.get("/", fields: "If-None-Match: \(tags)\r\n")
+                #expect(again.status == 304 && again.body.isEmpty && again.fields["etag"] == tag, "\(tags)")
+                #expect(again.fields["content-type"] == nil && again.fields["content-length"] == nil)
+            }
+            for tags in ["\"other\"", "W/\"other\"", ""] {
+                #expect(try client.get("/", fields: "If-None-Match: \(tags)\r\n").status == 200, "\(tags)")
+            }
         }
     }
 
