@@ -132,7 +132,7 @@ final class HTTPConnection: ChannelDuplexHandler {
             }
             switch result {
             case .success(.answer(let answer)): write(answer, withBody: request.wantsBody, context)
-            case .success(.stream(let source)): begin(source, context)
+            case .success(.stream(let source)): begin(source, as: request.version, context)
             // Only a loop that is shutting down makes no answer.
             case .failure: context.close(promise: nil)
             }
@@ -150,10 +150,10 @@ final class HTTPConnection: ChannelDuplexHandler {
 
     /// Sends piece after piece, each when the one before is in the socket, until the source ends or the client goes. A
     /// piece that isn't taken in time is the last.
-    private func begin(_ source: any PieceSource, _ context: ChannelHandlerContext) {
+    private func begin(_ source: any PieceSource, as version: HTTPVersion, _ context: ChannelHandlerContext) {
         exchange.streamBegan()
         perform(.none)
-        context.writeAndFlush(wrapOutboundOut(.head(.stream())), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.head(.stream(version))), promise: nil)
         let loop = context.eventLoop
         let bound = NIOLoopBound(self, eventLoop: loop)
         stream = Task {

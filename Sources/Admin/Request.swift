@@ -9,6 +9,8 @@ struct Request: Equatable {
     /// False for HEAD.
     var wantsBody = true
     var keepsAlive = true
+    /// What the client speaks: HTTP/1.0 knows no chunks (RFC 9112, section 7.1).
+    var version = HTTPVersion.http1_1
     /// Whether an answer for programs is due: errors as JSON too.
     var isForPrograms = false
     /// Whether it is a person's browser that asks: then the page says what was wrong.
@@ -88,6 +90,7 @@ extension Request {
             route = .problem(error)
         }
         wantsBody = head.method != .HEAD
+        version = head.version
         // Compared weakly (RFC 9110, section 13.1.2), as a proxy that packs what it hands on makes it necessary.
         knownTags = fields[canonicalForm: "if-none-match"].map { tag in
             tag.hasPrefix("W/") ? String(tag.dropFirst(2)) : String(tag)

@@ -194,11 +194,11 @@ extension HTTPResponseHead {
         self.init(version: .http1_1, status: answer.status, headers: fields)
     }
 
-    /// Of an answer that goes on: the connection ends with it.
-    static func stream() -> HTTPResponseHead {
+    /// Of an answer that goes on: the connection ends with it. In chunks, unless the client speaks HTTP/1.0.
+    static func stream(_ version: HTTPVersion) -> HTTPResponseHead {
         var fields = HTTPHeaders.common(contentType: "text/event-stream", isLast: true)
         fields.add(name: "cache-control", value: "no-store")
-        return HTTPResponseHead(version: .http1_1, status: .ok, headers: fields)
+        return HTTPResponseHead(version: version == .http1_0 ? .http1_0 : .http1_1, status: .ok, headers: fields)
     }
 }
 

@@ -136,6 +136,22 @@ import Testing
         }
     }
 
+    @Test(arguments: ["/events", "/api/v1/live?q=policies"])
+    func `HTTP 1.0 is streamed to without chunks, until the connection ends`(path: String) async throws {
+        let server = makeServer()
+        let port = try #require(try await server.start(host: "127.0.0.1", port: 0).port)
+        let client = try await blocking {
+            let client = try RawClient(port: port)
+            try client.send("GET \(path) HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            let head = try client.head().lowercased()
+            #expect(!head.contains("transfer-encoding") && head.contains("connection: close\r\n"))
+            #expect(try client.text(through: "}\n\n").hasPrefix("retry: 1000\n\nevent: "))
+            return client
+        }
+        await server.stop()
+        #expect(try await blocking { try client.rest() }.contains("\r") == false)
+    }
+
     @Test func `Stopping ends the streams`() async throws {
         let server = makeServer()
         let port = try #require(try await server.start(host: "127.0.0.1", port: 0).port)

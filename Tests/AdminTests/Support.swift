@@ -259,14 +259,17 @@ final class StreamClient {
 }
 
 extension RawClient {
-    func head() throws -> String {
-        var head: [UInt8] = []
-        while !head.ends(with: "\r\n\r\n".utf8) {
+    func head() throws -> String { try text(through: "\r\n\r\n") }
+
+    /// What comes, up to this end of it.
+    func text(through end: String) throws -> String {
+        var text: [UInt8] = []
+        while !text.ends(with: end.utf8) {
             let byte = try receive(atMost: 1)
-            if byte.isEmpty { throw Fault("the connection ended in a head") }
-            head += byte
+            if byte.isEmpty { throw Fault("the connection ended before \(end)") }
+            text += byte
         }
-        return String(decoding: head, as: UTF8.self)
+        return String(decoding: text, as: UTF8.self)
     }
 
     /// One chunk (RFC 9112, section 7.1).
