@@ -21,8 +21,8 @@ enum LiveQuestion: Equatable, Sendable {
         guard !texts.isEmpty else { throw .invalid("q must be given: an address such as agents?status=alive") }
         return texts.map { text in
             do throws(Problem) {
-                let target = try Target("/" + text)
-                return .resource(try Resource(segments: target.segments, parameters: target.parameters))
+                let target = Target("/" + text)
+                return .resource(try Resource(segments: try target.segments(), parameters: try target.parameters()))
             } catch {
                 return .problem(error)
             }

@@ -39,16 +39,17 @@ enum Route: Equatable {
 
     fileprivate init(_ head: HTTPRequestHead, _ target: Target, peer: String?) throws(Problem) {
         let isReading = head.method == .GET || head.method == .HEAD
-        let first = target.segments.first ?? ""
-        switch (first, target.segments.count) {
+        let (segments, parameters) = (try target.segments(), try target.parameters())
+        let first = segments.first ?? ""
+        switch (first, segments.count) {
         case ("healthz", 1): self = .health
         case ("readyz", 1): self = .readiness
         case ("metrics", 1): self = .metrics
         case ("events", 1):
-            self = .events(try EventStart(target.parameters, lastID: head.headers.first(name: "last-event-id")))
-        case ("dashboard", 2): self = .asset(target.segments[1])
-        case ("api", 2...) where target.segments[1] == "v1":
-            let rest = Array(target.segments.dropFirst(2))
+            self = .events(try EventStart(parameters, lastID: head.headers.first(name: "last-event-id")))
+        case ("dashboard", 2): self = .asset(segments[1])
+        case ("api", 2...) where segments[1] == "v1":
+            let rest = Array(segments.dropFirst(2))
             if rest.count == 2, rest[0] == "actions" {
                 guard let action = Action(rawValue: rest[1]) else { throw .unknownAddress }
                 guard head.method == .POST else { throw .onlyPost }
@@ -56,9 +57,9 @@ enum Route: Equatable {
                 return
             }
             switch rest {
-            case ["live"]: self = .live(try LiveQuestion.all(target.parameters))
+            case ["live"]: self = .live(try LiveQuestion.all(parameters))
             case ["session"]: self = .session
-            default: self = .resource(try Resource(segments: rest, parameters: target.parameters))
+            default: self = .resource(try Resource(segments: rest, parameters: parameters))
             }
         case (_, ...2) where Self.views.contains(first): self = .asset("index.html")
         default: throw .notFound
@@ -81,9 +82,9 @@ extension Request {
     ///   - isLocal: whether the connection came to an address of this machine alone.
     init(_ head: HTTPRequestHead, peer: String?, isLocal: Bool, limits: AdminLimits) {
         let fields = head.headers
+        let target = Target(head.uri)
+        isForPrograms = target.isForPrograms
         do throws(Problem) {
-            let target = try Target(head.uri)
-            isForPrograms = target.segments.first == "api" || target.segments == ["events"]
             route = try Route(head, target, peer: peer)
             if route.isGuarded, isLocal { try Self.checkHost(fields["host"]) }
         } catch {
