@@ -106,7 +106,7 @@ let package = Package(
             dependencies: ["RPC", "HTTP2", "CMessages", "CProtobufC", nioCore, nioEmbedded, nioPosix],
             exclude: ["Support"], swiftSettings: strict),
         .testTarget(
-            name: "AdminTests", dependencies: ["Admin", "CDashboard", "Coordination", nioCore, nioPosix],
+            name: "AdminTests", dependencies: ["Admin", "CDashboard", "Coordination", nioCore, nioPosix, nioHTTP1],
             swiftSettings: strict),
         .testTarget(
             name: "AgentKeeperTests", dependencies: ["AgentKeeper", "AgentKeeperProbe", nioCore, nioPosix],

@@ -27,6 +27,8 @@ struct Exchange {
     enum Action: Equatable {
         case none
         case answer(Request)
+        /// Ask for the body that the client holds back.
+        case askForBody
         /// Send the end of the answer that goes on, and close.
         case endStream
         /// Close our side, so that the peer sees the end after the last answer.
@@ -67,13 +69,22 @@ struct Exchange {
         if case .problem = request.route, !request.keepsAlive { return take(request) }
         incoming = (request, 0)
         if phase == .idle { enter(.arriving) }
-        return .none
+        return askForBody()
+    }
+
+    /// Once, when it is this request's turn: what is said before would be taken for a part of the answers that are due.
+    private mutating func askForBody() -> Action {
+        guard phase == .arriving, incoming?.request.awaitsContinue == true else { return .none }
+        incoming?.request.awaitsContinue = false
+        return .askForBody
     }
 
     mutating func bodyArrived(_ bytes: ByteBuffer) -> Action {
         guard let before = incoming?.bodyBytes else { return .none }
         let now = before + bytes.readableBytes
         incoming?.bodyBytes = now
+        // It is not held back any more.
+        incoming?.request.awaitsContinue = false
         if case .action = incoming?.request.route {
             if now > limits.maxActionBytes { return refuse(.bodyTooLarge) }
             incoming?.request.body.writeImmutableBuffer(bytes)
@@ -137,7 +148,7 @@ struct Exchange {
         }
         if takesRequests {
             enter(incoming == nil ? .idle : .arriving)
-            return .none
+            return askForBody()
         }
         if inputEnded { return close() }
         enter(.lingering)

@@ -112,6 +112,9 @@ final class HTTPConnection: ChannelDuplexHandler {
         switch action {
         case .none: break
         case .answer(let request): answer(request, context)
+        case .askForBody:
+            let head = HTTPResponseHead(version: .http1_1, status: .continue)
+            context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
         case .endStream: endStream(context)
         case .linger: context.close(mode: .output, promise: nil)
         case .close: context.close(promise: nil)

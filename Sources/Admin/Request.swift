@@ -17,6 +17,8 @@ struct Request: Equatable {
     var wantsPage = false
     /// What the client has already (If-None-Match).
     var knownTags: [String] = []
+    /// Whether the client holds its body back until it is asked for it (RFC 9110, section 10.1.1).
+    var awaitsContinue = false
     /// Of an action.
     var body = ByteBuffer()
 }
@@ -100,23 +102,29 @@ extension Request {
         // An upgrade that is not granted is ignored (RFC 9110, section 7.8), but the parser reads no
         // further after one, nor after CONNECT.
         keepsAlive = head.isKeepAlive && !fields.contains(name: "upgrade") && head.method != .CONNECT
-        if let problem = Self.problem(head, limits) {
+        if let problem = problem(head, limits) {
             route = .problem(problem)
             keepsAlive = false
         }
     }
 
+    private var isAction: Bool {
+        if case .action = route { true } else { false }
+    }
+
     /// What makes the rest of the connection worthless.
-    private static func problem(_ head: HTTPRequestHead, _ limits: AdminLimits) -> Problem? {
+    private mutating func problem(_ head: HTTPRequestHead, _ limits: AdminLimits) -> Problem? {
         // RFC 9112, section 3.2.
         if head.version.minor > 0, head.headers["host"].count != 1 { return .oneHost }
         if let length = head.headers.first(name: "content-length").map({ Int($0) ?? .max }),
-            length > limits.maxBodyBytes
+            length > (isAction ? limits.maxActionBytes : limits.maxBodyBytes)
         {
             return .bodyTooLarge
         }
-        // The client holds its body back until it is asked for it; it never is.
-        if head.headers.contains(name: "expect") { return .expectationFailed }
+        // HTTP/1.0 has no expectations; one that is there came from behind a proxy (RFC 9110, section 10.1.1).
+        guard let expectation = head.headers.first(name: "expect"), head.version != .http1_0 else { return nil }
+        guard isAction, expectation.lowercased() == "100-continue" else { return .expectationFailed }
+        awaitsContinue = true
         return nil
     }
 

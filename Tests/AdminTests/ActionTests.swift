@@ -88,6 +88,30 @@ import Testing
         }
     }
 
+    @Test func `A client that waits to be asked for the body of an action is asked for it`() async throws {
+        let core = TestCore()
+        let anna = core.register(1, "anna")
+        let body = "{\"agent_id\": \"\(anna)\"}"
+        try await withServer(core: core, actionToken: Self.token) { port in
+            let client = try RawClient(port: port)
+            func head(_ length: Int, _ expectation: String) -> String {
+                "POST /api/v1/actions/deregister-agent HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n"
+                    + "X-AgentKeeper-Token: \(Self.token)\r\nContent-Type: application/json\r\n"
+                    + "Content-Length: \(length)\r\nExpect: \(expectation)\r\n\r\n"
+            }
+            try client.send(head(body.utf8.count, "100-Continue"))
+            #expect(try client.head() == "HTTP/1.1 100 Continue\r\n\r\n")
+            try client.send(body)
+            #expect(try client.reply().status == 200)
+            // One that is too large is not asked for.
+            try client.send(head(9_000, "100-continue"))
+            #expect(try client.reply().status == 413)
+            let other = try RawClient(port: port)
+            try other.send(head(body.utf8.count, "200-ok"))
+            #expect(try other.reply().status == 417)
+        }
+    }
+
     static let mistakes: [(String, String, Int, String)] = [
         ("release-lease", "", 400, "task_id (a text) and token (a number)"),
         ("release-lease", "[]", 400, "task_id (a text) and token (a number)"),
