@@ -1,4 +1,5 @@
 import Coordination
+import NIOHTTP1
 import Testing
 
 @testable import Admin
@@ -49,6 +50,16 @@ import Testing
             #expect(events.allSatisfy { $0.origin?.peer?.hasPrefix("127.0.0.1:") == true })
             #expect(events.allSatisfy { $0.trace?.traceID == "4bf92f3577b34da6a3ce929d0e0e4736" })
         }
+    }
+
+    @Test func `A trace that is given twice is none`() {
+        let one = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        let other = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        func trace(_ values: [String]) -> TraceContext? {
+            ActionCredentials(HTTPHeaders(values.map { ("traceparent", $0) }), peer: nil).trace
+        }
+        #expect(trace([one]) == TraceContext(one) && trace([one]) != nil)
+        #expect(trace([one, other]) == nil && trace([one, one]) == nil && trace([]) == nil)
     }
 
     @Test func `Without the operator's leave nothing can be done`() async throws {
