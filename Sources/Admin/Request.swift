@@ -140,10 +140,25 @@ extension Request {
         }
     }
 
+    /// - Parameter host: `uri-host [ ":" port ]` (RFC 9110, section 7.2), and nothing that merely begins like it.
     private static func isNameOfThisMachine(_ host: String) -> Bool {
-        if host.hasPrefix("[") { return true }
-        let name = host.prefix { $0 != ":" }.lowercased()
-        if name == "localhost" || name.hasSuffix(".localhost") { return true }
-        return (try? SocketAddress(ipAddress: name, port: 0)) != nil
+        let isBracketed = host.hasPrefix("[")
+        guard let end = isBracketed ? host.firstIndex(of: "]") : host.firstIndex(of: ":") ?? host.endIndex else {
+            return false
+        }
+        let name = (isBracketed ? host[..<end].dropFirst() : host[..<end]).lowercased()
+        let port = isBracketed ? host[end...].dropFirst() : host[end...]
+        guard port.isEmpty || port.first == ":", port.dropFirst().utf8.allSatisfy(isDigit) else { return false }
+        if let address = try? SocketAddress(ipAddress: name, port: 0) {
+            return (address.protocol == .inet6) == isBracketed
+        }
+        return !isBracketed && (name == "localhost" || name.hasSuffix(".localhost") && name.utf8.allSatisfy(isOfName))
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+
+    private static func isOfName(_ byte: UInt8) -> Bool {
+        isDigit(byte) || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+            || byte == UInt8(ascii: "-") || byte == UInt8(ascii: ".")
     }
 }
