@@ -63,7 +63,7 @@ let package = Package(
         .target(name: "JSON", swiftSettings: strict),
         .target(
             name: "Admin",
-            dependencies: ["Coordination", "CDashboard", "JSON", nioCore, nioPosix, nioHTTP1],
+            dependencies: ["Coordination", "CDashboard", "CSodium", "JSON", nioCore, nioPosix, nioHTTP1],
             swiftSettings: strict),
         // The command line as a client: what Swift can't do with processes in C, the rest on the SDK.
         .target(name: "CProcess"),
@@ -106,7 +106,7 @@ let package = Package(
             dependencies: ["RPC", "HTTP2", "CMessages", "CProtobufC", nioCore, nioEmbedded, nioPosix],
             exclude: ["Support"], swiftSettings: strict),
         .testTarget(
-            name: "AdminTests", dependencies: ["Admin", "CDashboard", "Coordination", nioCore, nioPosix],
+            name: "AdminTests", dependencies: ["Admin", "CDashboard", "Coordination", nioCore, nioPosix, nioHTTP1],
             swiftSettings: strict),
         .testTarget(
             name: "AgentKeeperTests", dependencies: ["AgentKeeper", "AgentKeeperProbe", nioCore, nioPosix],

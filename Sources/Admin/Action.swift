@@ -27,7 +27,9 @@ struct ActionCredentials: Equatable {
 
     init(_ fields: HTTPHeaders, peer: String?) {
         self.peer = peer
-        trace = fields.first(name: "traceparent").flatMap { TraceContext($0) }
+        // Given twice it is nobody's (W3C Trace Context, section 3.2).
+        let traces = fields["traceparent"]
+        trace = traces.count == 1 ? TraceContext(traces[0]) : nil
         host = fields.first(name: "host")
         origin = fields.first(name: "origin")
         site = fields.first(name: "sec-fetch-site")

@@ -12,7 +12,13 @@ extension StateReader {
         let command = try action.command(body)
         let origin = Origin(peer: caller.peer, trace: caller.trace)
         let (outcome, revision) = sources.coordinator.perform(command, at: sources.now(), from: origin)
-        await sources.coordinator.waitUntilDurable(revision)
+        do throws(Problem) {
+            try await gate.wait(for: revision)
+        } catch {
+            var problem = error
+            problem.text += " What was asked for is not undone, and lasts if the disk answers again."
+            throw problem
+        }
         switch outcome {
         case .reply(.forced(let sequence)):
             return Reading([("done", .bool(true)), ("sequence", .count(sequence.value))], at: nil)

@@ -11,12 +11,17 @@ package struct AdminLimits: Sendable {
     /// Connections beyond those that are being told so at once; still more are closed without a word.
     package var maxRefusals = 64
 
-    /// Streams of server-sent events at once. A page holds one or two, and each costs up to two looks a second.
+    /// Streams of server-sent events at once. A page holds one or two. A live one answers its questions anew up to twice a
+    /// second; those of events are fed together, and woken for what they want.
     package var maxStreams = 64
 
-    /// The items of one page, or of one piece of a stream, in bytes of JSON; a page that is full ends early, and says
-    /// where to go on.
+    /// The items of one page, in bytes of JSON; a page that is full ends early, and says where to go on.
     static let maxPageBytes = 4 << 20
+    /// The same of a page that is kept up to date: it is made anew up to twice a second.
+    static let maxLivePageBytes = 256 << 10
+    /// A piece of a stream, in bytes, is ended by the answer or the event that fills it. A client that doesn't read costs
+    /// one until its time is up.
+    static let maxPieceBytes = 1 << 20
 
     /// A request's line and fields, in bytes. Browsers with cookies of other ports of the same host
     /// send a few thousand.
@@ -42,6 +47,9 @@ package struct AdminLimits: Sendable {
     /// How long an answer may take from its request to its last byte in the socket: a peer that does
     /// not read holds the answer's memory.
     package var answerTimeout = TimeAmount.seconds(30)
+    /// How long an answer waits for the disk. A page that hears nothing for 6 s, of which a live stream may have been quiet
+    /// for 2 already, takes what it shows for stale: it should hear why.
+    package var durablePatience = Duration.seconds(3)
     /// How long to wait for the peer's end after ours. To close at once on unread bytes would make
     /// the system send a reset, which can overtake and destroy the answer (RFC 9112, section 9.6).
     package var lingerTimeout = TimeAmount.seconds(2)

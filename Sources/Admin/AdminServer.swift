@@ -1,9 +1,9 @@
 // The second listener: HTTP/1.1 for people and their tools. Health, readiness, metrics, the page, and what the page shows
 // as JSON and as streams of events.
 //
-// It stands apart from the calls: another port, other limits, and nothing that it does can hold one up.
-// The event loops are shared, since parsing a request costs microseconds; metrics and JSON are written
-// elsewhere.
+// It stands apart from the calls: another port, other limits. What it reads of the core it reads in looks that are no
+// longer than those of calls, some hundred records or two thousand events, but for `Machine.oldestPendingAge` at a scrape.
+// The event loops are shared, since parsing a request costs microseconds; metrics and JSON are written elsewhere.
 
 import NIOCore
 import NIOPosix

@@ -4,12 +4,14 @@
 import Coordination
 import JSON
 
-struct Attention {
+actor Attention {
     private let sources: AdminSources
     private var entries: [JSON] = []
     private var nextLook = Instant(nanoseconds: .min)
 
     private static let maxItems = 10
+    /// Of one entry's items, in bytes of JSON, and one item at least: an agent's card may have 64 KiB.
+    private static let maxItemBytes = 65_536
     /// Places looked at for one entry; a million takes about 50 ms, in looks of 500.
     private static let maxPlaces = 1_000_000
     /// Of the kept events.
@@ -21,7 +23,7 @@ struct Attention {
         self.sources = sources
     }
 
-    mutating func look(_ counts: Counts, _ load: Load, _ reads: inout Reads) -> [JSON] {
+    func look(_ counts: Counts, _ load: Load, _ reads: inout Reads) -> [JSON] {
         let start = sources.now().instant
         guard start >= nextLook else { return entries }
         entries = []
@@ -40,18 +42,18 @@ struct Attention {
         return entries
     }
 
-    private mutating func add(
+    private func add(
         _ kind: String, _ severity: String, _ count: Int, _ items: [JSON]?, _ more: [(String, JSON)] = []
     ) {
         entries.append(
             .object(
                 [
                     ("kind", .string(kind)), ("severity", .string(severity)), ("count", .count(count)),
-                    ("items", items.map { .array($0) } ?? .null),
+                    ("items", items.map { .array($0.fitting(Self.maxItemBytes)) } ?? .null),
                 ] + more))
     }
 
-    private mutating func unreachable(_ count: Int, _ reads: inout Reads) {
+    private func unreachable(_ count: Int, _ reads: inout Reads) {
         let some = Resource.Page(after: 0, limit: Self.maxItems)
         let agents = reads.gather(some, places: Self.maxPlaces) { machine, after, limit, scanning in
             machine.agents(
@@ -62,7 +64,7 @@ struct Attention {
     }
 
     /// Less than a fifth of the ttl left, and less than a minute: a holder that is well renews earlier.
-    private mutating func expiring(_ reads: inout Reads) {
+    private func expiring(_ reads: inout Reads) {
         var soonest: [(due: Instant, lease: LeaseDetails, holder: String?)] = []
         var count = 0
         var after: UInt64 = 0
@@ -107,7 +109,7 @@ struct Attention {
     }
 
     /// Open tasks that came back more than once, as far as the kept events tell.
-    private mutating func returning(_ reads: inout Reads) {
+    private func returning(_ reads: inout Reads) {
         let filter = EventFilter(topics: [Topic.taskRequeued.rawValue, Topic.taskFailed.rawValue])
         let (last, oldest) = reads.read { ($0.lastSequence, $0.oldestKeptSequence) }
         var cursor = Sequence(max(oldest.value - 1, last.value - min(last.value, Self.maxEvents)))
@@ -147,7 +149,7 @@ struct Attention {
     }
 
     /// Among the oldest hundred that are pending.
-    private mutating func withoutAgent(_ reads: inout Reads) {
+    private func withoutAgent(_ reads: inout Reads) {
         let tasks = reads.gather(Resource.Page(after: 0, limit: 100), places: Self.maxPlaces) {
             machine, after, limit, scanning in
             machine.tasks(matching: TaskFilter(status: .pending), after: after, limit: limit, scanning: scanning)
@@ -168,7 +170,7 @@ struct Attention {
     }
 
     /// The latest, as far as the kept events tell.
-    private mutating func dead(_ count: Int, _ reads: inout Reads) {
+    private func dead(_ count: Int, _ reads: inout Reads) {
         let page = Resource.EventPage(direction: .latest, limit: Self.maxItems)
         let filter = EventFilter(topics: [Topic.taskDead.rawValue])
         let latest = (try? reads.events(filter, page))?.events ?? []

@@ -2,11 +2,11 @@
 
 import Coordination
 
-/// - Parameter counts: reads the core's counts; called once for each scrape.
-package func coreMetrics(_ counts: @escaping @Sendable () -> Counts) -> MetricsSource {
+/// - Parameter read: reads the core's counts and the age of the oldest pending task; called once for each scrape.
+package func coreMetrics(_ read: @escaping @Sendable () -> (counts: Counts, oldestPending: Span?)) -> MetricsSource {
     { writer in
-        let counts = counts()
-        writeStock(of: counts, to: &writer)
+        let (counts, oldestPending) = read()
+        writeStock(of: counts, oldestPending, to: &writer)
         writeLoad(of: counts, to: &writer)
         writeHistory(of: counts, to: &writer)
     }
@@ -22,7 +22,7 @@ package func buildMetrics(version: String, nghttp2Version: String) -> MetricsSou
 }
 
 /// What there is.
-private func writeStock(of counts: Counts, to writer: inout MetricsWriter) {
+private func writeStock(of counts: Counts, _ oldestPending: Span?, to writer: inout MetricsWriter) {
     // The Python package documents this one as the agents whose status is ALIVE or UNREACHABLE: those
     // that still hold what they hold.
     writer.gauge(
@@ -51,7 +51,7 @@ private func writeStock(of counts: Counts, to writer: inout MetricsWriter) {
     writer.gauge(
         "agentkeeper_tasks_oldest_pending_age_seconds",
         "Time since the oldest pending task was created; 0 when none is pending.",
-        Double(counts.oldestPendingAge?.nanoseconds ?? 0) / 1e9)
+        Double(oldestPending?.nanoseconds ?? 0) / 1e9)
     writer.family(
         "agentkeeper_task_payload_bytes", .gauge, "Inputs, outputs and texts of tasks.", labels: ["state"]
     ) {

@@ -85,11 +85,11 @@ extension StateReader {
         var (from, to) = (stretch.from, stretch.to)
         let items: [JSON]
         if case .after = page.direction {
-            items = reads.json(stretch.events).fitting(AdminLimits.maxPageBytes)
+            items = reads.json(stretch.events).fitting(reads.pageBytes)
             if items.count < stretch.events.count { to = stretch.events[items.count - 1].sequence }
         } else {
             // The latest are wanted most.
-            items = reads.json(stretch.events).reversed().fitting(AdminLimits.maxPageBytes).reversed()
+            items = reads.json(stretch.events).reversed().fitting(reads.pageBytes).reversed()
             let left = stretch.events.count - items.count
             if left > 0 { from = stretch.events[left - 1].sequence }
         }

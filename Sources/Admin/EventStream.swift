@@ -1,10 +1,11 @@
 // `/events`: everything that happens, from any place in the kept history on. Durable events only, like every watcher.
 //
+// A stream is asleep until `EventFeed` has something for it, and then takes it from there piece by piece.
+//
 // An event's id is its sequence behind the name of the history, so that a client that comes back to a daemon which has
 // forgotten everything is told so, and isn't deceived by numbers that have grown past its own.
 
 import Coordination
-import JSON
 import NIOCore
 
 /// What is asked for, and from where on.
@@ -32,145 +33,43 @@ struct EventStart: Equatable, Sendable {
 }
 
 struct EventStream: PieceSource {
-    /// Events read, and so the lock held, in one go; and looked at, where the filter lets few through.
-    private static let batch = 256
-    private static let scanning = 2_000
-    private static let progressInterval = Duration.seconds(5)
-
-    private let reader: StateReader
+    private let feed: EventFeed
     private let start: EventStart
-    private let bell: Bell
-    private var cursor = Sequence.zero
-    private var hasBegun = false
-    /// Whether the last look found everything.
-    private var isAtEnd = false
+    private let rings: AsyncStream<Void>
+    private let ring: AsyncStream<Void>.Continuation
+    /// Nil before the beginning.
+    private var id: EventFeed.ReaderID?
+    /// How long to wait before the next look.
+    private var rest = Duration.zero
 
-    init(reader: StateReader, start: EventStart) {
-        self.reader = reader
+    init(feed: EventFeed, start: EventStart) {
+        self.feed = feed
         self.start = start
-        bell = Bell(coordinator: reader.sources.coordinator, every: Self.progressInterval)
+        (rings, ring) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     }
 
     mutating func next() async -> ByteBuffer? {
-        var piece = ByteBuffer()
-        if !hasBegun {
-            hasBegun = true
-            piece = begin()
+        guard let id else {
+            let (id, hello) = await feed.join(start, ring)
+            self.id = id
+            return hello
         }
-        while piece.readableBytes == 0 {
-            if isAtEnd {
-                guard let ring = await bell.next() else { return nil }
-                if await look(&piece) == 0, piece.readableBytes == 0, ring == .time {
-                    let id = "\(reader.sources.daemon.history)-\(cursor.value)"
-                    piece.writeEvent("progress", id: id, data: "{\"sequence\":\(cursor.value)}")
-                }
-            } else {
-                _ = await look(&piece)
+        while true {
+            if rest > .zero { try? await Task.sleep(for: rest) }
+            guard !Task.isCancelled else { return nil }
+            let look = await feed.look(for: id)
+            rest = look.rest
+            if look.piece.readableBytes > 0 { return look.piece }
+            if look.isAtEnd {
+                var iterator = rings.makeAsyncIterator()
+                // Nil when the task is cancelled.
+                guard await iterator.next() != nil else { return nil }
             }
         }
-        return piece
     }
 
-    func end() { bell.end() }
-
-    /// Finds out where to begin, and says so.
-    private mutating func begin() -> ByteBuffer {
-        let sources = reader.sources
-        let coordinator = sources.coordinator
-        let last = coordinator.lastTellableSequence(at: sources.now())
-        let oldest = coordinator.read(at: sources.now()) { $0.oldestKeptSequence }.result
-        var piece = ByteBuffer()
-        piece.writeString("retry: 1000\n\n")
-        piece.writeEvent(
-            "hello",
-            data: "{\"history\":\"\(sources.daemon.history)\",\"last_sequence\":\(last.value),"
-                + "\"oldest_kept_sequence\":\(oldest.value)}")
-        let isOther = start.history.map { $0 != sources.daemon.history } ?? false
-        cursor = start.after ?? last
-        if isOther || cursor > last {
-            writeGap(&piece, oldest: oldest, historyChanged: true)
-        } else if cursor == .zero, start.history == nil {
-            // From the beginning, whatever that is.
-            cursor = Sequence(oldest.value - 1)
-        } else if cursor.value + 1 < oldest.value {
-            writeGap(&piece, oldest: oldest, historyChanged: false)
-        }
-        return piece
-    }
-
-    private mutating func writeGap(_ piece: inout ByteBuffer, oldest: Sequence, historyChanged: Bool) {
-        piece.writeEvent(
-            "gap",
-            data: "{\"after\":\(cursor.value),\"oldest_kept_sequence\":\(oldest.value),"
-                + "\"history_changed\":\(historyChanged)}")
-        cursor = Sequence(oldest.value - 1)
-    }
-
-    /// Takes the next events; returns how many.
-    private mutating func look(_ piece: inout ByteBuffer) async -> Int {
-        let sources = reader.sources
-        do throws(Refusal) {
-            let (events, examined) = try sources.coordinator.events(
-                after: cursor, matching: start.filter, limit: Self.batch, scanning: Self.scanning, at: sources.now())
-            let items = await reader.json(events).fitting(AdminLimits.maxPageBytes)
-            isAtEnd = examined == cursor
-            cursor = items.count < events.count ? events[items.count - 1].sequence : examined
-            for (event, json) in zip(events, items) {
-                piece.writeEvent(id: "\(sources.daemon.history)-\(event.sequence.value)", data: json.line)
-            }
-            return events.count
-        } catch {
-            // The history has moved past a client that reads slowly.
-            let oldest = sources.coordinator.read(at: sources.now()) { $0.oldestKeptSequence }.result
-            writeGap(&piece, oldest: oldest, historyChanged: false)
-            isAtEnd = false
-            return 0
-        }
-    }
-}
-
-extension StateReader {
-    func json(_ events: [Event]) -> [JSON] {
-        guard !events.isEmpty else { return [] }
-        var reads = Reads(sources)
-        return reads.json(events)
-    }
-}
-
-/// Rings when there are events, and every so often.
-private final class Bell: EventListener {
-    enum Ring {
-        case events
-        case time
-    }
-
-    private let coordinator: Coordinator
-    private let rings: AsyncStream<Ring>
-    private let continuation: AsyncStream<Ring>.Continuation
-    private let clock: Task<Void, Never>
-
-    init(coordinator: Coordinator, every interval: Duration) {
-        self.coordinator = coordinator
-        let (rings, continuation) = AsyncStream.makeStream(of: Ring.self, bufferingPolicy: .bufferingNewest(1))
-        (self.rings, self.continuation) = (rings, continuation)
-        clock = Task {
-            while (try? await Task.sleep(for: interval)) != nil { continuation.yield(.time) }
-        }
-        coordinator.add(self)
-    }
-
-    func eventsWereAdded() { continuation.yield(.events) }
-
-    /// Nil when the task is cancelled.
-    func next() async -> Ring? {
-        var iterator = rings.makeAsyncIterator()
-        return await iterator.next()
-    }
-
-    /// The coordinator keeps its listeners, so somebody must say when it is over.
     func end() {
-        clock.cancel()
-        coordinator.remove(self)
-        continuation.finish()
+        guard let id else { return }
+        Task { [feed] in await feed.leave(id) }
     }
 }

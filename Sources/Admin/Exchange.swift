@@ -17,6 +17,8 @@ struct Exchange {
         case answering
         /// An answer is being sent that ends only with the connection.
         case streaming
+        /// Its end is being sent.
+        case ending
         /// The last answer is out and our side is closed; the peer's end is awaited.
         case lingering
         case closed
@@ -25,6 +27,8 @@ struct Exchange {
     enum Action: Equatable {
         case none
         case answer(Request)
+        /// Ask for the body that the client holds back.
+        case askForBody
         /// Send the end of the answer that goes on, and close.
         case endStream
         /// Close our side, so that the peer sees the end after the last answer.
@@ -65,13 +69,22 @@ struct Exchange {
         if case .problem = request.route, !request.keepsAlive { return take(request) }
         incoming = (request, 0)
         if phase == .idle { enter(.arriving) }
-        return .none
+        return askForBody()
+    }
+
+    /// Once, when it is this request's turn: what is said before would be taken for a part of the answers that are due.
+    private mutating func askForBody() -> Action {
+        guard phase == .arriving, incoming?.request.awaitsContinue == true else { return .none }
+        incoming?.request.awaitsContinue = false
+        return .askForBody
     }
 
     mutating func bodyArrived(_ bytes: ByteBuffer) -> Action {
         guard let before = incoming?.bodyBytes else { return .none }
         let now = before + bytes.readableBytes
         incoming?.bodyBytes = now
+        // It is not held back any more.
+        incoming?.request.awaitsContinue = false
         if case .action = incoming?.request.route {
             if now > limits.maxActionBytes { return refuse(.bodyTooLarge) }
             incoming?.request.body.writeImmutableBuffer(bytes)
@@ -89,7 +102,7 @@ struct Exchange {
     mutating func readCompleted() -> Action {
         if phase == .idle, !sawEndInRead { enter(.arriving) }
         sawEndInRead = false
-        if phase == .lingering || phase == .streaming { uselessReads += 1 }
+        if phase == .lingering || phase == .streaming || phase == .ending { uselessReads += 1 }
         return uselessReads > limits.maxUselessReads ? close() : .none
     }
 
@@ -110,6 +123,13 @@ struct Exchange {
         enter(.streaming)
     }
 
+    /// There is nothing more to send, or nobody more to send it to: the end is sent once, whoever finds out first.
+    mutating func streamEnded() -> Action {
+        guard phase == .streaming else { return .none }
+        enter(.ending)
+        return .endStream
+    }
+
     /// Answers with a problem, after what is owed already, and ends.
     mutating func refuse(_ problem: Problem) -> Action {
         guard takesRequests else { return .none }
@@ -128,7 +148,7 @@ struct Exchange {
         }
         if takesRequests {
             enter(incoming == nil ? .idle : .arriving)
-            return .none
+            return askForBody()
         }
         if inputEnded { return close() }
         enter(.lingering)
@@ -144,7 +164,7 @@ struct Exchange {
     mutating func drain() -> Action {
         takesRequests = false
         incoming = nil
-        if phase == .streaming { return .endStream }
+        if phase == .streaming { return streamEnded() }
         return phase == .idle || phase == .arriving ? close() : .none
     }
 
@@ -153,7 +173,7 @@ struct Exchange {
         switch phase {
         case .idle: limits.idleTimeout
         case .arriving: limits.requestTimeout
-        case .answering: limits.answerTimeout
+        case .answering, .ending: limits.answerTimeout
         case .lingering: limits.lingerTimeout
         // Each piece has its time.
         case .streaming, .closed: nil

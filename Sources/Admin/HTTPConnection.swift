@@ -14,7 +14,8 @@ final class HTTPConnection: ChannelDuplexHandler {
     /// Set where the connection is over the limit and is only told so.
     private let refusal: Problem?
     private var exchange: Exchange
-    private var context: ChannelHandlerContext!
+    /// Of a channel that has this handler, and nil from then on: the two would keep each other for ever.
+    private var context: ChannelHandlerContext?
     private var readWanted = false
     private var timer: Scheduled<Void>?
     /// Set while an answer goes on.
@@ -49,10 +50,13 @@ final class HTTPConnection: ChannelDuplexHandler {
         self.context = context
     }
 
-    private var peer: String? { context.remoteAddress?.display }
-
-    /// Whether the client came to an address that only this machine has.
-    private var isLocal: Bool { context.localAddress?.isLoopback ?? true }
+    /// Comes to every connection, to one too that was closed before it was active. Whatever was promised to this handler
+    /// and comes later finds no context, and so nothing to do.
+    func handlerRemoved(context: ChannelHandlerContext) {
+        stream?.cancel()
+        timer?.cancel()
+        self.context = nil
+    }
 
     func channelActive(context: ChannelHandlerContext) {
         perform(refusal.map { exchange.refuse($0) } ?? .none)
@@ -60,7 +64,12 @@ final class HTTPConnection: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head(let head): perform(exchange.headArrived(Request(head, peer: peer, isLocal: isLocal, limits: limits)))
+        case .head(let head):
+            let request = Request(
+                head, peer: context.remoteAddress?.display,
+                // Whether the client came to an address that only this machine has.
+                isLocal: context.localAddress?.isLoopback ?? true, limits: limits)
+            perform(exchange.headArrived(request))
         case .body(let bytes): perform(exchange.bodyArrived(bytes))
         case .end: perform(exchange.endArrived())
         }
@@ -96,45 +105,44 @@ final class HTTPConnection: ChannelDuplexHandler {
         }
     }
 
-    func channelInactive(context: ChannelHandlerContext) {
-        stream?.cancel()
-        timer?.cancel()
-    }
-
     // MARK: What is to be done
 
     private func perform(_ action: Exchange.Action) {
+        guard let context else { return }
         switch action {
         case .none: break
-        case .answer(let request): answer(request)
-        case .endStream: endStream()
+        case .answer(let request): answer(request, context)
+        case .askForBody:
+            let head = HTTPResponseHead(version: .http1_1, status: .continue)
+            context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+        case .endStream: endStream(context)
         case .linger: context.close(mode: .output, promise: nil)
         case .close: context.close(promise: nil)
         }
         guard context.channel.isActive else { return }
-        restartTimer()
+        restartTimer(on: context.eventLoop)
         if readWanted, exchange.isReading {
             readWanted = false
             context.read()
         }
     }
 
-    private func answer(_ request: Request) {
+    private func answer(_ request: Request, _ context: ChannelHandlerContext) {
         site.respond(to: request, on: context.eventLoop).assumeIsolated().whenComplete { [self] result in
-            guard context.channel.isActive else {
+            guard let context = self.context, context.channel.isActive else {
                 if case .success(.stream(let source)) = result { source.end() }
                 return
             }
             switch result {
-            case .success(.answer(let answer)): write(answer, withBody: request.wantsBody)
-            case .success(.stream(let source)): begin(source)
+            case .success(.answer(let answer)): write(answer, withBody: request.wantsBody, context)
+            case .success(.stream(let source)): begin(source, as: request.version, context)
             // Only a loop that is shutting down makes no answer.
             case .failure: context.close(promise: nil)
             }
         }
     }
 
-    private func write(_ answer: Answer, withBody: Bool) {
+    private func write(_ answer: Answer, withBody: Bool, _ context: ChannelHandlerContext) {
         let sent = context.eventLoop.makePromise(of: Void.self)
         sent.futureResult.assumeIsolated().whenSuccess { [self] in perform(exchange.answered()) }
         let head = HTTPResponseHead(answer, isLast: exchange.isLastAnswer)
@@ -145,41 +153,54 @@ final class HTTPConnection: ChannelDuplexHandler {
 
     /// Sends piece after piece, each when the one before is in the socket, until the source ends or the client goes. A
     /// piece that isn't taken in time is the last.
-    private func begin(_ source: any PieceSource) {
+    private func begin(_ source: any PieceSource, as version: HTTPVersion, _ context: ChannelHandlerContext) {
         exchange.streamBegan()
         perform(.none)
-        context.writeAndFlush(wrapOutboundOut(.head(.stream())), promise: nil)
-        let (channel, timeout) = (context.channel, limits.answerTimeout)
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(.head(.stream(version))), promise: nil)
+        let loop = context.eventLoop
+        let bound = NIOLoopBound(self, eventLoop: loop)
         stream = Task {
             var source = source
             defer { source.end() }
-            while let piece = await source.next(), !Task.isCancelled {
-                let patience = channel.eventLoop.scheduleTask(in: timeout) { channel.close(promise: nil) }
-                defer { patience.cancel() }
-                let part = HTTPServerResponsePart.body(.byteBuffer(piece))
-                guard (try? await channel.writeAndFlush(part).get()) != nil else { return }
+            while let piece = await source.next() {
+                guard (try? await loop.flatSubmit { bound.value.send(piece, on: loop) }.get()) != nil else { return }
             }
-            try? await channel.eventLoop.submit { [bound] in bound.value.endStream() }.get()
+            try? await loop.submit { bound.value.streamEnded() }.get()
         }
     }
 
+    /// Nothing is sent behind the end.
+    private func send(_ piece: ByteBuffer, on loop: any EventLoop) -> EventLoopFuture<Void> {
+        guard let context, exchange.phase == .streaming else {
+            return loop.makeFailedFuture(ChannelError.alreadyClosed)
+        }
+        let patience = loop.assumeIsolated().scheduleTask(in: limits.answerTimeout) { [self] in
+            self.context?.close(promise: nil)
+        }
+        let sent = loop.makePromise(of: Void.self)
+        sent.futureResult.assumeIsolated().whenComplete { _ in patience.cancel() }
+        context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(piece))), promise: sent)
+        return sent.futureResult
+    }
+
+    private func streamEnded() { perform(exchange.streamEnded()) }
+
     /// The end is said, behind whatever is still being sent, and not just cut off: a client then knows that it has all.
-    private func endStream() {
+    private func endStream(_ context: ChannelHandlerContext) {
         stream?.cancel()
         guard context.channel.isActive else { return }
         let sent = context.eventLoop.makePromise(of: Void.self)
-        sent.futureResult.assumeIsolated().whenComplete { [self] _ in context.close(promise: nil) }
+        sent.futureResult.assumeIsolated().whenComplete { [self] _ in self.context?.close(promise: nil) }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: sent)
     }
 
-    private func restartTimer() {
+    private func restartTimer(on loop: any EventLoop) {
         guard timedStep != exchange.step else { return }
         timedStep = exchange.step
         timer?.cancel()
         timer = exchange.timeout.map { timeout in
-            context.eventLoop.assumeIsolated().scheduleTask(in: timeout) { [self] in
-                guard context.channel.isActive else { return }
+            loop.assumeIsolated().scheduleTask(in: timeout) { [self] in
+                guard context?.channel.isActive == true else { return }
                 perform(exchange.timedOut())
             }
         }

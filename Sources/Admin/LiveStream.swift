@@ -21,8 +21,8 @@ enum LiveQuestion: Equatable, Sendable {
         guard !texts.isEmpty else { throw .invalid("q must be given: an address such as agents?status=alive") }
         return texts.map { text in
             do throws(Problem) {
-                let target = try Target("/" + text)
-                return .resource(try Resource(segments: target.segments, parameters: target.parameters))
+                let target = Target("/" + text)
+                return .resource(try Resource(segments: try target.segments(), parameters: try target.parameters()))
             } catch {
                 return .problem(error)
             }
@@ -37,7 +37,10 @@ struct LiveStream: PieceSource {
 
     let reader: StateReader
     let questions: [LiveQuestion]
-    private var last: [Reading?]
+    /// What each was last answered.
+    private var last: [Reading.Digest?]
+    /// The next question of this look.
+    private var place = 0
     private var quiet = 0
     private var isFirst = true
 
@@ -49,29 +52,35 @@ struct LiveStream: PieceSource {
 
     mutating func next() async -> ByteBuffer? {
         while true {
-            if !isFirst {
+            if place == 0, !isFirst {
                 do { try await Task.sleep(for: Self.interval) } catch { return nil }
             }
             var piece = ByteBuffer()
             if isFirst { piece.writeString("retry: 1000\n\n") }
             isFirst = false
-            for index in questions.indices {
+            // A piece that is full ends early, and the next one goes on at once.
+            while place < questions.count, piece.readableBytes < AdminLimits.maxPieceBytes {
+                let index = place
+                place += 1
                 // A wrong address has been said so once.
                 if case .problem = questions[index], last[index] != nil { continue }
                 let reading =
                     switch questions[index] {
-                    case .resource(let resource): await reader.read(resource)
+                    case .resource(let resource):
+                        await reader.read(resource, pageBytes: AdminLimits.maxLivePageBytes)
                     case .problem(let problem): Reading(problem)
                     }
-                if let before = last[index], before.isSame(as: reading) { continue }
-                last[index] = reading
+                let digest = reading.digest
+                if last[index] == digest { continue }
+                last[index] = digest
                 piece.writeEvent(
                     "answer", data: "{\"q\":\(index),\"status\":\(reading.status.code),\"body\":\(reading.text)}")
             }
+            if place == questions.count { place = 0 }
             quiet = piece.readableBytes == 0 ? quiet + 1 : 0
             if quiet == Self.quietLooks {
                 quiet = 0
-                piece.writeEvent("alive", data: "{\"clock_ms\":\(await reader.clockMilliseconds)}")
+                piece.writeEvent("alive", data: "{\"clock_ms\":\(reader.clockMilliseconds)}")
             }
             if piece.readableBytes > 0 { return piece }
         }

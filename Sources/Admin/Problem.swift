@@ -18,7 +18,8 @@ struct Problem: Error, Equatable {
     static let requestTimeout = Problem(status: .requestTimeout, text: "The request took too long to arrive.")
     static let bodyTooLarge = Problem(
         status: .payloadTooLarge, text: "The request's body is too large; only an action has one, and a small one.")
-    static let expectationFailed = Problem(status: .expectationFailed, text: "A body is not asked for here; send it.")
+    static let expectationFailed = Problem(
+        status: .expectationFailed, text: "Nothing is expected here but 100-continue, and that of an action.")
     static let headTooLarge = Problem(
         status: .requestHeaderFieldsTooLarge, text: "The request line and its header fields are too large.")
     static let tooManyConnections = Problem(

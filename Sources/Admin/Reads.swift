@@ -5,14 +5,17 @@ import NIOHTTP1
 
 struct Reads {
     let coordinator: Coordinator
+    /// The items of a list, in bytes of JSON: one that would have more is cut short.
+    let pageBytes: Int
     private let now: @Sendable () -> Moment
     /// The last change that any of them saw.
     private(set) var revision = Revision.zero
     /// The daemon's clock at the last of them.
     private(set) var clock = Instant(nanoseconds: 0)
 
-    init(_ sources: AdminSources) {
+    init(_ sources: AdminSources, pageBytes: Int = AdminLimits.maxPageBytes) {
         coordinator = sources.coordinator
+        self.pageBytes = pageBytes
         now = sources.now
     }
 

@@ -9,12 +9,16 @@ struct Request: Equatable {
     /// False for HEAD.
     var wantsBody = true
     var keepsAlive = true
+    /// What the client speaks: HTTP/1.0 knows no chunks (RFC 9112, section 7.1).
+    var version = HTTPVersion.http1_1
     /// Whether an answer for programs is due: errors as JSON too.
     var isForPrograms = false
     /// Whether it is a person's browser that asks: then the page says what was wrong.
     var wantsPage = false
     /// What the client has already (If-None-Match).
-    var knownTag: String?
+    var knownTags: [String] = []
+    /// Whether the client holds its body back until it is asked for it (RFC 9110, section 10.1.1).
+    var awaitsContinue = false
     /// Of an action.
     var body = ByteBuffer()
 }
@@ -37,16 +41,17 @@ enum Route: Equatable {
 
     fileprivate init(_ head: HTTPRequestHead, _ target: Target, peer: String?) throws(Problem) {
         let isReading = head.method == .GET || head.method == .HEAD
-        let first = target.segments.first ?? ""
-        switch (first, target.segments.count) {
+        let (segments, parameters) = (try target.segments(), try target.parameters())
+        let first = segments.first ?? ""
+        switch (first, segments.count) {
         case ("healthz", 1): self = .health
         case ("readyz", 1): self = .readiness
         case ("metrics", 1): self = .metrics
         case ("events", 1):
-            self = .events(try EventStart(target.parameters, lastID: head.headers.first(name: "last-event-id")))
-        case ("dashboard", 2): self = .asset(target.segments[1])
-        case ("api", 2...) where target.segments[1] == "v1":
-            let rest = Array(target.segments.dropFirst(2))
+            self = .events(try EventStart(parameters, lastID: head.headers.first(name: "last-event-id")))
+        case ("dashboard", 2): self = .asset(segments[1])
+        case ("api", 2...) where segments[1] == "v1":
+            let rest = Array(segments.dropFirst(2))
             if rest.count == 2, rest[0] == "actions" {
                 guard let action = Action(rawValue: rest[1]) else { throw .unknownAddress }
                 guard head.method == .POST else { throw .onlyPost }
@@ -54,9 +59,9 @@ enum Route: Equatable {
                 return
             }
             switch rest {
-            case ["live"]: self = .live(try LiveQuestion.all(target.parameters))
+            case ["live"]: self = .live(try LiveQuestion.all(parameters))
             case ["session"]: self = .session
-            default: self = .resource(try Resource(segments: rest, parameters: target.parameters))
+            default: self = .resource(try Resource(segments: rest, parameters: parameters))
             }
         case (_, ...2) where Self.views.contains(first): self = .asset("index.html")
         default: throw .notFound
@@ -79,37 +84,47 @@ extension Request {
     ///   - isLocal: whether the connection came to an address of this machine alone.
     init(_ head: HTTPRequestHead, peer: String?, isLocal: Bool, limits: AdminLimits) {
         let fields = head.headers
+        let target = Target(head.uri)
+        isForPrograms = target.isForPrograms
         do throws(Problem) {
-            let target = try Target(head.uri)
-            isForPrograms = target.segments.first == "api" || target.segments == ["events"]
             route = try Route(head, target, peer: peer)
             if route.isGuarded, isLocal { try Self.checkHost(fields["host"]) }
         } catch {
             route = .problem(error)
         }
         wantsBody = head.method != .HEAD
-        knownTag = fields.first(name: "if-none-match")
+        version = head.version
+        // Compared weakly (RFC 9110, section 13.1.2), as a proxy that packs what it hands on makes it necessary.
+        knownTags = fields[canonicalForm: "if-none-match"].map { tag in
+            tag.hasPrefix("W/") ? String(tag.dropFirst(2)) : String(tag)
+        }
         wantsPage = !isForPrograms && fields.first(name: "accept")?.contains("text/html") == true
         // An upgrade that is not granted is ignored (RFC 9110, section 7.8), but the parser reads no
         // further after one, nor after CONNECT.
         keepsAlive = head.isKeepAlive && !fields.contains(name: "upgrade") && head.method != .CONNECT
-        if let problem = Self.problem(head, limits) {
+        if let problem = problem(head, limits) {
             route = .problem(problem)
             keepsAlive = false
         }
     }
 
+    private var isAction: Bool {
+        if case .action = route { true } else { false }
+    }
+
     /// What makes the rest of the connection worthless.
-    private static func problem(_ head: HTTPRequestHead, _ limits: AdminLimits) -> Problem? {
+    private mutating func problem(_ head: HTTPRequestHead, _ limits: AdminLimits) -> Problem? {
         // RFC 9112, section 3.2.
         if head.version.minor > 0, head.headers["host"].count != 1 { return .oneHost }
         if let length = head.headers.first(name: "content-length").map({ Int($0) ?? .max }),
-            length > limits.maxBodyBytes
+            length > (isAction ? limits.maxActionBytes : limits.maxBodyBytes)
         {
             return .bodyTooLarge
         }
-        // The client holds its body back until it is asked for it; it never is.
-        if head.headers.contains(name: "expect") { return .expectationFailed }
+        // HTTP/1.0 has no expectations; one that is there came from behind a proxy (RFC 9110, section 10.1.1).
+        guard let expectation = head.headers.first(name: "expect"), head.version != .http1_0 else { return nil }
+        guard isAction, expectation.lowercased() == "100-continue" else { return .expectationFailed }
+        awaitsContinue = true
         return nil
     }
 
@@ -125,10 +140,25 @@ extension Request {
         }
     }
 
+    /// - Parameter host: `uri-host [ ":" port ]` (RFC 9110, section 7.2), and nothing that merely begins like it.
     private static func isNameOfThisMachine(_ host: String) -> Bool {
-        if host.hasPrefix("[") { return true }
-        let name = host.prefix { $0 != ":" }.lowercased()
-        if name == "localhost" || name.hasSuffix(".localhost") { return true }
-        return (try? SocketAddress(ipAddress: name, port: 0)) != nil
+        let isBracketed = host.hasPrefix("[")
+        guard let end = isBracketed ? host.firstIndex(of: "]") : host.firstIndex(of: ":") ?? host.endIndex else {
+            return false
+        }
+        let name = (isBracketed ? host[..<end].dropFirst() : host[..<end]).lowercased()
+        let port = isBracketed ? host[end...].dropFirst() : host[end...]
+        guard port.isEmpty || port.first == ":", port.dropFirst().utf8.allSatisfy(isDigit) else { return false }
+        if let address = try? SocketAddress(ipAddress: name, port: 0) {
+            return (address.protocol == .inet6) == isBracketed
+        }
+        return !isBracketed && (name == "localhost" || name.hasSuffix(".localhost") && name.utf8.allSatisfy(isOfName))
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+
+    private static func isOfName(_ byte: UInt8) -> Bool {
+        isDigit(byte) || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+            || byte == UInt8(ascii: "-") || byte == UInt8(ascii: ".")
     }
 }

@@ -42,6 +42,14 @@ enum Resource: Equatable, Sendable {
         var limit: Int
     }
 
+    /// Whether there may be megabytes of it.
+    var isList: Bool {
+        switch self {
+        case .agents, .search, .leases, .elections, .tasks, .policies, .events: true
+        case .index, .status, .overview, .agent, .lease, .election, .task, .policy, .check: false
+        }
+    }
+
     /// What `index` says: each address, what it is, its parameters.
     static let addresses: [(address: String, about: String, parameters: [String])] = [
         ("status", "the daemon", []),

@@ -9,7 +9,8 @@ import Synchronization
 /// An answer, but for what depends on the connection.
 struct Answer: Sendable {
     var status = HTTPResponseStatus.ok
-    var contentType = "text/plain; charset=utf-8"
+    /// Nil where there is nothing that could be of any.
+    var contentType: String? = "text/plain; charset=utf-8"
     var body: ByteBuffer
     var tag: String?
     /// Of a refused method: those that are served there (RFC 9110, section 15.5.6).
@@ -31,12 +32,14 @@ struct Site: Sendable {
     private let sources: AdminSources
     private let renderer: MetricsRenderer
     private let reader: StateReader
+    private let feed: EventFeed
     private let streams: StreamCount
 
     init(sources: AdminSources, recent: Recent, limits: AdminLimits) {
         self.sources = sources
         renderer = MetricsRenderer(sources: sources.metrics)
-        reader = StateReader(sources: sources, recent: recent)
+        reader = StateReader(sources: sources, recent: recent, limits: limits)
+        feed = EventFeed(sources: sources)
         streams = StreamCount(most: limits.maxStreams)
     }
 
@@ -71,8 +74,8 @@ struct Site: Sendable {
         switch request.route {
         case .asset(let name):
             guard let asset = Asset.all[name] else { return problem(.notFound, request) }
-            if request.knownTag == asset.tag {
-                return .answer(Answer(status: .notModified, body: ByteBuffer(), tag: asset.tag))
+            if request.knownTags.contains(where: { $0 == asset.tag || $0 == "*" }) {
+                return .answer(Answer(status: .notModified, contentType: nil, body: ByteBuffer(), tag: asset.tag))
             }
             return .answer(Answer(contentType: asset.type, body: asset.body, tag: asset.tag))
         case .health: return .answer(Answer(body: ByteBuffer(string: "ok")))
@@ -89,7 +92,7 @@ struct Site: Sendable {
         case .live(let questions):
             return stream(request) { LiveStream(reader: reader, questions: questions) }
         case .events(let start):
-            return stream(request) { EventStream(reader: reader, start: start) }
+            return stream(request) { EventStream(feed: feed, start: start) }
         case .problem(let found): return problem(found, request)
         case .metrics, .resource, .action: preconditionFailure("answered elsewhere")
         }
@@ -175,7 +178,10 @@ actor MetricsRenderer {
 extension HTTPResponseHead {
     init(_ answer: Answer, isLast: Bool) {
         var fields = HTTPHeaders.common(contentType: answer.contentType, isLast: isLast)
-        fields.add(name: "content-length", value: String(answer.body.readableBytes))
+        // It would be the length of what isn't sent again (RFC 9110, section 8.6).
+        if answer.status != .notModified {
+            fields.add(name: "content-length", value: String(answer.body.readableBytes))
+        }
         if let tag = answer.tag {
             fields.add(name: "etag", value: tag)
             // To be asked for at each use: the tag says whether it is still so.
@@ -188,19 +194,18 @@ extension HTTPResponseHead {
         self.init(version: .http1_1, status: answer.status, headers: fields)
     }
 
-    /// Of an answer that goes on: the connection ends with it.
-    static func stream() -> HTTPResponseHead {
+    /// Of an answer that goes on: the connection ends with it. In chunks, unless the client speaks HTTP/1.0.
+    static func stream(_ version: HTTPVersion) -> HTTPResponseHead {
         var fields = HTTPHeaders.common(contentType: "text/event-stream", isLast: true)
         fields.add(name: "cache-control", value: "no-store")
-        return HTTPResponseHead(version: .http1_1, status: .ok, headers: fields)
+        return HTTPResponseHead(version: version == .http1_0 ? .http1_0 : .http1_1, status: .ok, headers: fields)
     }
 }
 
 extension HTTPHeaders {
-    fileprivate static func common(contentType: String, isLast: Bool) -> HTTPHeaders {
-        [
+    fileprivate static func common(contentType: String?, isLast: Bool) -> HTTPHeaders {
+        var fields: HTTPHeaders = [
             "date": httpDate(),
-            "content-type": contentType,
             "connection": isLast ? "close" : "keep-alive",
             // A text stays a text, and the page loads nothing but what is here.
             "x-content-type-options": "nosniff",
@@ -210,6 +215,8 @@ extension HTTPHeaders {
             "cross-origin-resource-policy": "same-origin",
             "referrer-policy": "no-referrer",
         ]
+        if let contentType { fields.add(name: "content-type", value: contentType) }
+        return fields
     }
 }
 

@@ -1,8 +1,9 @@
-// Reads the core for those who look at it. An actor: however many look, one core of the machine is busy with it at the
-// most, and no event loop is held up by it.
+// Reads the core for those who look at it. However many ask for lists, one thread makes them one after another, and no
+// event loop is held up by it; what is quickly told, whether the daemon is well, doesn't wait behind megabytes of agents.
 //
 // What was read is told when it is durable, as everywhere.
 
+import CSodium
 import Coordination
 import JSON
 import NIOHTTP1
@@ -32,41 +33,81 @@ struct Reading: Equatable, Sendable {
         return fields.isEmpty ? "{\(time)}" : "{\(time),\(fields)}"
     }
 
-    func isSame(as other: Reading) -> Bool { status == other.status && fields == other.fields }
+    var digest: Digest { Digest(self) }
+
+    /// Tells an answer from another one without keeping it, which may have megabytes: BLAKE2b, so that two that differ
+    /// never have the same.
+    struct Digest: Equatable, Sendable {
+        private let status: UInt
+        private var hash = SIMD4<UInt64>()
+
+        fileprivate init(_ reading: Reading) {
+            status = reading.status.code
+            var fields = reading.fields
+            fields.withUTF8 { text in
+                withUnsafeMutableBytes(of: &hash) { hash in
+                    let bytes = hash.assumingMemoryBound(to: UInt8.self)
+                    let result = crypto_generichash(
+                        bytes.baseAddress!, bytes.count, text.baseAddress, UInt64(text.count), nil, 0)
+                    precondition(result == 0, "a hash of a length that libsodium doesn't make")
+                }
+            }
+        }
+    }
 }
 
-actor StateReader {
+/// Makes one answer at a time.
+actor Desk {
+    func make<Answer: Sendable>(_ answer: @Sendable () -> Answer) -> Answer { answer() }
+}
+
+struct StateReader: Sendable {
     let sources: AdminSources
     private let recent: Recent
-    private var attention: Attention
-    private var coordinator: Coordinator { sources.coordinator }
+    private let attention: Attention
+    let gate: DurabilityGate
+    /// Lists wait for lists, and what is quickly told only for its like.
+    let lists = Desk()
+    private let others = Desk()
 
     /// Things that one page names besides its own: what an agent holds, who waits, the candidates.
     private static let maxNamed = 100
 
-    init(sources: AdminSources, recent: Recent) {
+    init(sources: AdminSources, recent: Recent, limits: AdminLimits = AdminLimits()) {
         self.sources = sources
         self.recent = recent
         attention = Attention(sources: sources)
+        gate = DurabilityGate(coordinator: sources.coordinator, patience: limits.durablePatience)
     }
 
-    func read(_ resource: Resource) async -> Reading {
-        let reading: Reading
-        var reads = Reads(sources)
+    /// - Parameter pageBytes: the items of a list, in bytes of JSON.
+    func read(_ resource: Resource, pageBytes: Int = AdminLimits.maxPageBytes) async -> Reading {
+        let (reading, revision) =
+            if case .overview = resource {
+                await overview()
+            } else {
+                await (resource.isList ? lists : others).make {
+                    var reads = Reads(sources, pageBytes: pageBytes)
+                    do throws(Problem) {
+                        return (try make(resource, &reads), reads.revision)
+                    } catch {
+                        return (Reading(error), reads.revision)
+                    }
+                }
+            }
         do throws(Problem) {
-            reading = try make(resource, &reads)
+            try await gate.wait(for: revision)
+            return reading
         } catch {
-            reading = Reading(error)
+            return Reading(error)
         }
-        await coordinator.waitUntilDurable(reads.revision)
-        return reading
     }
 
     private func make(_ resource: Resource, _ reads: inout Reads) throws(Problem) -> Reading {
         switch resource {
         case .index: return index()
         case .status: return status(&reads)
-        case .overview: return overview(&reads)
+        case .overview: preconditionFailure("made elsewhere")
         case .agents(let filter, let page):
             let agents = reads.gather(page) { machine, after, limit, scanning in
                 machine.agents(matching: filter, after: after, limit: limit, scanning: scanning)
@@ -83,7 +124,7 @@ actor StateReader {
             }
             let now = reads.clock
             return page(
-                agents.map { $0.json(at: now) }.fitting(AdminLimits.maxPageBytes), next: nil,
+                agents.lazy.map { $0.json(at: now) }.fitting(reads.pageBytes), next: nil,
                 total: counts.agentsAlive + counts.agentsUnreachable + counts.agentsDead, &reads)
         case .agent(let id): return try agent(id, &reads)
         case .leases(let filter, let page): return try leases(filter, page, &reads)
@@ -107,8 +148,9 @@ actor StateReader {
                     machine.counts.policies
                 )
             }
-            let next: JSON? = policies.count > limit ? .string(policies[limit - 1].id.text) : nil
-            return page(policies.prefix(limit).map(\.json), next: next, total: total, &reads)
+            let items = policies.prefix(limit).lazy.map(\.json).fitting(reads.pageBytes)
+            let next = items.count < policies.count ? items.count - 1 : nil
+            return page(items, next: next.map { .string(policies[$0].id.text) }, total: total, &reads)
         case .policy(let id):
             guard let policy = reads.read({ $0.policy(id) }) else { throw .notFound(.unknownPolicy(id)) }
             return Reading([("policy", policy.json)], at: reads.clock)
@@ -130,9 +172,9 @@ actor StateReader {
     // MARK: Lists
 
     private func list<Value>(
-        _ stretch: Stretch<Value>, total: Int, _ reads: inout Reads, _ json: (Value) -> JSON
+        _ stretch: Stretch<Value>, total: Int, _ reads: inout Reads, _ json: @escaping (Value) -> JSON
     ) -> Reading {
-        let items = stretch.found.map { json($0.value) }.fitting(AdminLimits.maxPageBytes)
+        let items = stretch.found.lazy.map { json($0.value) }.fitting(reads.pageBytes)
         let isCut = items.count < stretch.found.count
         let next = isCut ? stretch.found[items.count - 1].serial : stretch.isLast ? nil : stretch.examined
         return page(items, next: next.map { .string(String($0)) }, total: total, &reads)
@@ -273,10 +315,11 @@ actor StateReader {
             ], at: reads.clock)
     }
 
-    private func overview(_ reads: inout Reads) -> Reading {
+    private func overview() async -> (Reading, Revision) {
+        var reads = Reads(sources)
         let counts = reads.read { $0.counts }
         let load = sources.load()
-        let needed = attention.look(counts, load, &reads)
+        let needed = await attention.look(counts, load, &reads)
         let numbers: [(String, Int)] = [
             ("agents_alive", counts.agentsAlive), ("agents_unreachable", counts.agentsUnreachable),
             ("agents_dead", counts.agentsDead), ("leases", counts.leases - counts.claims),
@@ -287,11 +330,12 @@ actor StateReader {
             ("task_waiters", counts.taskWaiters), ("watchers", load.watchers),
             ("connections", Int(load.openConnections)), ("calls_open", Int(load.openCalls)),
         ]
-        return Reading(
+        let reading = Reading(
             [
                 ("counts", .object(numbers.map { ($0, .count($1)) })), ("history", recent.json),
                 ("attention", .array(needed)),
             ], at: reads.clock)
+        return (reading, reads.revision)
     }
 }
 
@@ -317,7 +361,7 @@ extension Verdict {
     }
 }
 
-extension [JSON] {
+extension Swift.Sequence<JSON> {
     /// The first of them, as many as fit into so many bytes and one at least: an agent's card may have 64 KiB.
     func fitting(_ bytes: Int) -> [JSON] {
         var fitting: [JSON] = []

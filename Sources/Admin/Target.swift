@@ -1,21 +1,31 @@
 // A request's target taken apart: path segments and parameters, percent-decoded, each checked as it is used.
 
-/// Where a request goes.
+/// Where a request goes. What is malformed in it is complained of by who takes it: whom to tell, a person or a program,
+/// is known before.
 struct Target {
-    /// As it came, for addresses without anything variable.
-    let path: Substring
-    /// Decoded; a slash inside a name is `%2F`.
-    let segments: [String]
-    var parameters: Parameters
+    /// As they came.
+    private let path: Substring
+    private let query: Substring
 
     /// - Parameter text: in origin or absolute form (RFC 9112, section 3.2).
-    init(_ text: String) throws(Problem) {
+    init(_ text: String) {
         var rest = text.prefix { $0 != "#" }
         if rest.lowercased().hasPrefix("http://") {
             let authority = rest.dropFirst("http://".count)
             rest = authority.firstIndex { $0 == "/" || $0 == "?" }.map { authority[$0...] } ?? "/"
         }
         path = rest.prefix { $0 != "?" }
+        query = rest.dropFirst(path.count + 1)
+    }
+
+    /// Whether it leads to what programs read, as far as that can be told.
+    var isForPrograms: Bool {
+        let parts = path.dropFirst().split(separator: "/").map { percentDecoded($0, plusIsSpace: false) }
+        return parts.first == "api" || parts == ["events"]
+    }
+
+    /// Decoded; a slash inside a name is `%2F`.
+    func segments() throws(Problem) -> [String] {
         var segments: [String] = []
         for part in path.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
             guard let segment = percentDecoded(part, plusIsSpace: false) else {
@@ -25,9 +35,10 @@ struct Target {
         }
         // A slash at the end leads to the same place.
         if segments.count > 1, segments.last == "" { segments.removeLast() }
-        self.segments = segments
-        parameters = try Parameters(rest.dropFirst(path.count + 1))
+        return segments
     }
+
+    func parameters() throws(Problem) -> Parameters { try Parameters(query) }
 }
 
 /// The parameters of a request. Each is taken once by whoever knows it, and what is left over is an error: a filter

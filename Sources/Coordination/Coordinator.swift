@@ -38,8 +38,9 @@ package final class Coordinator: Sendable {
         /// Whoever keeps the writer keeps the coordinator too, which therefore must not keep it.
         weak var writer: (any ChangeWriter)?
         var isJournaled = false
-        /// Those who wait until a revision is durable.
-        var durableLine: [(revision: Revision, goOn: @Sendable () -> Void)] = []
+        /// Those who wait until a revision is durable, by a number that each has.
+        var durableLine: [UInt64: (revision: Revision, goOn: @Sendable (_ isDurable: Bool) -> Void)] = [:]
+        var lastInLine: UInt64 = 0
         /// Whether the writer knows that there are changes.
         var writerIsAwake = false
         /// Bytes of changes that may wait if more is added, and if not; and why no more.
@@ -205,18 +206,33 @@ package final class Coordinator: Sendable {
     }
 
     /// Returns when the revision is on disk, at once where there is no journal.
-    package func waitUntilDurable(_ revision: Revision) async {
-        guard !isDurable(revision) else { return }
-        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-            let hasCome = state.withLock { state in
-                // Looked at again under the lock, since the writer may have gone by meanwhile.
-                if isDurable(revision) { return true }
-                state.durableLine.append((revision, { continuation.resume() }))
-                return false
+    ///
+    /// - Returns: false when the task was cancelled before: whoever waits for a disk that may hang does so for a while.
+    package func waitUntilDurable(_ revision: Revision) async -> Bool {
+        guard !isDurable(revision) else { return true }
+        let place = state.withLock { state in
+            state.lastInLine += 1
+            return state.lastInLine
+        }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { (continuation: CheckedContinuation<Bool, Never>) in
+                let known: Bool? = state.withLock { state in
+                    // Looked at again under the lock, since the writer may have gone by meanwhile, or the end have come.
+                    if isDurable(revision) { return true }
+                    if Task.isCancelled { return false }
+                    state.durableLine[place] = (revision, { continuation.resume(returning: $0) })
+                    return nil
+                }
+                if let known { continuation.resume(returning: known) }
             }
-            if hasCome { continuation.resume() }
+        } onCancel: {
+            let waiting = state.withLock { $0.durableLine.removeValue(forKey: place) }
+            waiting?.goOn(false)
         }
     }
+
+    /// How many wait until something is durable.
+    package var durableLineLength: Int { state.withLock { $0.durableLine.count } }
 
     /// Changes that the writer has not taken yet, in bytes.
     package var waitingChangeBytes: Int { state.withLock { $0.machine.changeBytes } }
@@ -264,15 +280,11 @@ package final class Coordinator: Sendable {
         let (listeners, waited) = state.withLock { state in
             let isNews = state.durableSequence != sequence
             state.durableSequence = sequence
-            var waited: [@Sendable () -> Void] = []
-            state.durableLine.removeAll { entry in
-                guard entry.revision <= revision else { return false }
-                waited.append(entry.goOn)
-                return true
-            }
-            return (isNews ? state.listeners : [], waited)
+            let waited = state.durableLine.filter { $0.value.revision <= revision }
+            for place in waited.keys { state.durableLine[place] = nil }
+            return (isNews ? state.listeners : [], waited.values)
         }
-        for goOn in waited { goOn() }
+        for waiting in waited { waiting.goOn(true) }
         for listener in listeners { listener.eventsWereAdded() }
     }
 

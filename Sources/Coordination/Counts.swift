@@ -12,8 +12,6 @@ package struct Counts: Sendable {
     package var candidates = 0
     package var policies = 0
     package var tasksPending = 0
-    /// How long ago the oldest pending task was created; nil when none is pending.
-    package var oldestPendingAge: Span?
     package var tasksClaimed = 0
     package var tasksCompleted = 0
     package var tasksDead = 0

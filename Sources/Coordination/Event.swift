@@ -68,7 +68,7 @@ package struct EventFilter: Equatable, Sendable {
     /// Prefixes that win over `topics`.
     package let excludedTopics: [String]
     /// What the two come to, a bit for each `Topic.index`: prefixes are compared once, not for each event.
-    private let wanted: UInt32
+    package let topicBits: UInt32
     package var agent: AgentID?
     package var task: TaskID?
     package var group: GroupName?
@@ -79,20 +79,27 @@ package struct EventFilter: Equatable, Sendable {
     ) {
         self.topics = topics
         self.excludedTopics = excludedTopics
-        var wanted: UInt32 = 0
+        var topicBits: UInt32 = 0
         for topic in Topic.allCases {
             let isPrefix = { (prefix: String) in topic.rawValue.utf8.starts(with: prefix.utf8) }
             guard topics.isEmpty || topics.contains(where: isPrefix) else { continue }
-            if !excludedTopics.contains(where: isPrefix) { wanted |= 1 << topic.index }
+            if !excludedTopics.contains(where: isPrefix) { topicBits |= 1 << topic.index }
         }
-        self.wanted = wanted
+        self.topicBits = topicBits
         self.agent = agent
         self.task = task
         self.group = group
     }
 
+    /// Lets every topic through that one of these filters does; none where there are none.
+    package init(topicsOf filters: some Swift.Sequence<EventFilter>) {
+        topics = []
+        excludedTopics = []
+        topicBits = filters.reduce(0) { $0 | $1.topicBits }
+    }
+
     package func matches(_ event: Event) -> Bool {
-        guard wanted & 1 << event.topic.index != 0 else { return false }
+        guard topicBits & 1 << event.topic.index != 0 else { return false }
         if let agent, event.agent != agent, event.payload.leader != agent { return false }
         if let task, event.payload.task != task { return false }
         if let group, event.payload.group != group { return false }

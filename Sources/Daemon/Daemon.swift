@@ -84,7 +84,7 @@ struct Daemon {
             isReady: { isReady.value }, rpcAddress: { rpcAddress.withLock { $0 } })
         sources.metrics = [
             buildMetrics(version: version, nghttp2Version: nghttp2Version),
-            coreMetrics { coordinator.read(at: Clock.now()) { $0.counts }.result },
+            coreMetrics { coordinator.read(at: Clock.now()) { ($0.counts, $0.oldestPendingAge) }.result },
             rpcMetrics(server, maxConnections: settings.rpcLimits.maxConnections),
             watchMetrics(services.watches, coordinator),
             processMetrics,

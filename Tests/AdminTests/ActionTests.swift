@@ -1,4 +1,5 @@
 import Coordination
+import NIOHTTP1
 import Testing
 
 @testable import Admin
@@ -51,6 +52,16 @@ import Testing
         }
     }
 
+    @Test func `A trace that is given twice is none`() {
+        let one = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        let other = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        func trace(_ values: [String]) -> TraceContext? {
+            ActionCredentials(HTTPHeaders(values.map { ("traceparent", $0) }), peer: nil).trace
+        }
+        #expect(trace([one]) == TraceContext(one) && trace([one]) != nil)
+        #expect(trace([one, other]) == nil && trace([one, one]) == nil && trace([]) == nil)
+    }
+
     @Test func `Without the operator's leave nothing can be done`() async throws {
         let core = TestCore()
         let anna = core.register(1, "anna")
@@ -85,6 +96,30 @@ import Testing
             let get = try client.get("/api/v1/actions/deregister-agent")
             #expect(get.status == 405 && get.fields["allow"] == "POST")
             #expect(core.coordinator.read(at: core.now) { $0.agent(anna)?.status }.result == .alive)
+        }
+    }
+
+    @Test func `A client that waits to be asked for the body of an action is asked for it`() async throws {
+        let core = TestCore()
+        let anna = core.register(1, "anna")
+        let body = "{\"agent_id\": \"\(anna)\"}"
+        try await withServer(core: core, actionToken: Self.token) { port in
+            let client = try RawClient(port: port)
+            func head(_ length: Int, _ expectation: String) -> String {
+                "POST /api/v1/actions/deregister-agent HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n"
+                    + "X-AgentKeeper-Token: \(Self.token)\r\nContent-Type: application/json\r\n"
+                    + "Content-Length: \(length)\r\nExpect: \(expectation)\r\n\r\n"
+            }
+            try client.send(head(body.utf8.count, "100-Continue"))
+            #expect(try client.head() == "HTTP/1.1 100 Continue\r\n\r\n")
+            try client.send(body)
+            #expect(try client.reply().status == 200)
+            // One that is too large is not asked for.
+            try client.send(head(9_000, "100-continue"))
+            #expect(try client.reply().status == 413)
+            let other = try RawClient(port: port)
+            try other.send(head(body.utf8.count, "200-ok"))
+            #expect(try other.reply().status == 417)
         }
     }
 

@@ -1,4 +1,5 @@
 import NIOCore
+import NIOHTTP1
 import Testing
 
 @testable import Admin
@@ -87,6 +88,41 @@ import Testing
         #expect(
             exchange.bodyArrived(ByteBuffer(repeating: 0, count: AdminLimits().maxBodyBytes + 1))
                 == .answer(Request(route: .problem(.bodyTooLarge), wantsBody: false, keepsAlive: false)))
+    }
+
+    @Test func `A stream is ended once, whoever finds out first`() {
+        var drained = answering()
+        drained.streamBegan()
+        #expect(drained.drain() == .endStream)
+        #expect(drained.streamEnded() == .none && drained.drain() == .none)
+        #expect(drained.timeout == AdminLimits().answerTimeout)
+        #expect(drained.timedOut() == .close)
+
+        var dry = answering()
+        dry.streamBegan()
+        #expect(dry.streamEnded() == .endStream)
+        #expect(dry.drain() == .none)
+        #expect(dry.inputClosed() == .close)
+    }
+
+    @Test func `A body that is held back is asked for when it is its turn, and once`() throws {
+        let credentials = ActionCredentials(HTTPHeaders(), peer: nil)
+        var action = Request(route: .action(.deletePolicy, credentials))
+        action.awaitsContinue = true
+
+        var idle = Exchange(limits: AdminLimits())
+        #expect(idle.headArrived(action) == .askForBody)
+        #expect(idle.bodyArrived(ByteBuffer(string: "{}")) == .none)
+
+        var busy = answering()
+        #expect(busy.headArrived(action) == .none)
+        #expect(busy.answered() == .askForBody)
+
+        // It came unasked.
+        var eager = answering()
+        #expect(eager.headArrived(action) == .none)
+        #expect(eager.bodyArrived(ByteBuffer(string: "{}")) == .none)
+        #expect(eager.answered() == .none)
     }
 
     @Test func `Draining ends what is owed nothing, and lets the rest be answered`() {

@@ -108,6 +108,33 @@ import Testing
         }
     }
 
+    @Test func `Long policies make short pages, and none is left out`() async throws {
+        let core = TestCore()
+        let long = String(repeating: "\u{1}", count: 1_000)
+        // Each is written as 24 kB of JSON.
+        let ids = (100..<400).map { "\($0)" + long }
+        for id in ids {
+            let policy = Policy(id: PolicyID(id), subject: long, action: long, resource: long, effect: .allow)
+            core.perform(.setPolicy(policy))
+        }
+        try await withServer(core: core) { port in
+            var found: [String] = []
+            var next: String? = ""
+            var pages = 0
+            while let page = next {
+                let encoded = page.replacing("\u{1}", with: "%01")
+                let reply = try RawClient(port: port).get("/api/v1/policies?limit=1000&page=\(encoded)")
+                #expect(reply.body.utf8.count < AdminLimits.maxPageBytes + 1_000)
+                let body = try #require(
+                    try JSONSerialization.jsonObject(with: Data(reply.body.utf8)) as? [String: Any])
+                found += try #require(body["items"] as? [[String: Any]]).compactMap { $0["id"] as? String }
+                next = body["next"] as? String
+                pages += 1
+            }
+            #expect(found == ids && pages == 2)
+        }
+    }
+
     @Test func `Search ranks as Find does`() async throws {
         let core = TestCore()
         core.register(1, "painter")

@@ -91,9 +91,18 @@ import Testing
         try await withServer { port in
             let client = try RawClient(port: port)
             let tag = try #require(try client.get("/").fields["etag"])
-            let again = try client.get("/", fields: "If-None-Match: \(tag)\r\n")
-            #expect(again.status == 304 && again.body.isEmpty)
-            #expect(try client.get("/", fields: "If-None-Match: \"other\"\r\n").status == 200)
+            let known = [
+                tag, "W/" + tag, "\"other\", \(tag)", "\"other\" ,W/\(tag),\"third\"", "*",
+                "\"other\"\r\nIf-None-Match: \(tag)",
+            ]
+            for tags in known {
+                let again = try client.get("/", fields: "If-None-Match: \(tags)\r\n")
+                #expect(again.status == 304 && again.body.isEmpty && again.fields["etag"] == tag, "\(tags)")
+                #expect(again.fields["content-type"] == nil && again.fields["content-length"] == nil)
+            }
+            for tags in ["\"other\"", "W/\"other\"", ""] {
+                #expect(try client.get("/", fields: "If-None-Match: \(tags)\r\n").status == 200, "\(tags)")
+            }
         }
     }
 
@@ -111,10 +120,16 @@ import Testing
     func `A host name that is not this machine's is turned away`(path: String) async throws {
         try await withServer { port in
             let client = try RawClient(port: port)
-            for host in ["evil.example", "evil.example:9090", "localhost.evil.example", "127.0.0.1.evil.example"] {
+            let strangers = [
+                "evil.example", "evil.example:9090", "localhost.evil.example", "127.0.0.1.evil.example",
+                "[evil.example]", "[", "[]", "[::1", "[::1]evil.example", "[::1]@evil.example", "[127.0.0.1]", "::1",
+                "localhost:80@evil.example", "localhost:x", "evil@a.localhost", "127.0.0.1:80:80", "127.1",
+            ]
+            for host in strangers {
                 #expect(try client.get(path, method: "HEAD", host: host).status == 421, "\(host)")
             }
-            for host in ["localhost", "LOCALHOST:9090", "a.localhost", "127.0.0.1:1", "[::1]:9090", "10.0.0.1"] {
+            let own = ["localhost", "LOCALHOST:9090", "a.localhost", "127.0.0.1:1", "[::1]:9090", "[::1]", "10.0.0.1"]
+            for host in own {
                 #expect(try client.get(path, method: "HEAD", host: host).status == 200, "\(host)")
             }
         }

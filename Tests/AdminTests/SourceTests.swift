@@ -64,9 +64,8 @@ import Testing
                 counts.agentsUnreachable = 2
                 counts.agentsDead = 7
                 counts.leases = 5
-                counts.oldestPendingAge = Span(nanoseconds: 1_500_000_000)
                 counts.eventsEmitted = [(.agentDied, 7)]
-                return counts
+                return (counts, Span(nanoseconds: 1_500_000_000))
             })
         #expect(samples["agentkeeper_agents_alive"] == "5")
         #expect(samples[#"agentkeeper_agents{status="unreachable"}"#] == "2")
@@ -83,7 +82,7 @@ import Testing
         coreMetrics {
             var counts = Counts()
             counts.eventsEmitted = Topic.allCases.map { ($0, 1) }
-            return counts
+            return (counts, nil)
         }(&writer)
         writer.histogram(
             "agentkeeper_rpc_duration_seconds", "Time.", labels: ["method"], upperBounds: [5e-06, 0.001, 1, 10]

@@ -71,6 +71,20 @@ import Testing
         }
     }
 
+    @Test func `A client that is cut off before the first event misses none that comes meanwhile`() async throws {
+        let core = TestCore()
+        core.register(1, "anna")
+        try await withServer(core: core) { port in
+            let hello = try StreamClient(port: port, "/events").next()
+            #expect(hello.name == "hello")
+            core.register(2, "ben")
+            let lastID = try #require(hello.id)
+            let again = try StreamClient(port: port, "/events", fields: "Last-Event-ID: \(lastID)\r\n")
+            #expect(try again.next().id == hello.id)
+            #expect(try again.next().id == "abc-2")
+        }
+    }
+
     @Test(arguments: [("abc-1", false), ("xyz-1", true), ("abc-99", true)])
     func `What is gone is told`(lastID: String, isOther: Bool) async throws {
         var limits = Limits()
@@ -79,9 +93,10 @@ import Testing
         for number in 1...8 { core.register(UInt64(number), "agent \(number)") }
         try await withServer(core: core) { port in
             let stream = try StreamClient(port: port, "/events", fields: "Last-Event-ID: \(lastID)\r\n")
-            #expect(try stream.next().name == "hello")
+            let hello = try stream.next()
+            #expect(hello.name == "hello" && hello.id == nil)
             let gap = try stream.next()
-            #expect(gap.name == "gap" && gap.data.contains("\"history_changed\":\(isOther)"))
+            #expect(gap.name == "gap" && gap.id == "abc-5" && gap.data.contains("\"history_changed\":\(isOther)"))
             #expect(gap.data.contains("\"oldest_kept_sequence\":6"))
             #expect(try stream.next().id == "abc-6")
         }
@@ -121,6 +136,22 @@ import Testing
         }
     }
 
+    @Test(arguments: ["/events", "/api/v1/live?q=policies"])
+    func `HTTP 1.0 is streamed to without chunks, until the connection ends`(path: String) async throws {
+        let server = makeServer()
+        let port = try #require(try await server.start(host: "127.0.0.1", port: 0).port)
+        let client = try await blocking {
+            let client = try RawClient(port: port)
+            try client.send("GET \(path) HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            let head = try client.head().lowercased()
+            #expect(!head.contains("transfer-encoding") && head.contains("connection: close\r\n"))
+            #expect(try client.text(through: "}\n\n").hasPrefix("retry: 1000\n\nevent: "))
+            return client
+        }
+        await server.stop()
+        #expect(try await blocking { try client.rest() }.contains("\r") == false)
+    }
+
     @Test func `Stopping ends the streams`() async throws {
         let server = makeServer()
         let port = try #require(try await server.start(host: "127.0.0.1", port: 0).port)
@@ -131,8 +162,9 @@ import Testing
             return client
         }
         await server.stop()
-        // With the last chunk (RFC 9112, section 7.1), so that nothing looks cut off. It may also be the only one.
+        // With the last chunk (RFC 9112, section 7.1), so that nothing looks cut off, and with one. It may be the only one.
         let rest = try await blocking { try client.rest() }
         #expect(rest == "0\r\n\r\n" || rest.hasSuffix("\r\n0\r\n\r\n"), "\(rest.debugDescription)")
+        #expect(rest.ranges(of: "0\r\n\r\n").count == 1)
     }
 }

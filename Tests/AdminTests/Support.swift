@@ -35,6 +35,28 @@ final class TestCore: Sendable {
         coordinator = Coordinator(machine: Machine(limits: limits, tokensStartAbove: FencingToken(0)))
     }
 
+    /// With a journal, whose part the test plays: nothing is durable before `commit`.
+    init(journaling: Void) throws {
+        let counters = StoredCounters(
+            clock: Instant(nanoseconds: 0), wall: WallTime(nanoseconds: 0), revision: .zero,
+            lastToken: FencingToken(0), lastSequence: .zero, lastTaskSerial: 0, forgottenTerm: Term(0))
+        var machine = Machine(limits: Limits(), resuming: counters)
+        try machine.finishRestoring(revision: .zero)
+        coordinator = Coordinator(machine: machine)
+        coordinator.attach(Disk())
+    }
+
+    private final class Disk: ChangeWriter {
+        func changesAreWaiting() {}
+    }
+
+    /// Takes what there is, and says that it is on disk.
+    func commit() {
+        var bytes: [UInt8] = []
+        guard let end = coordinator.takeChanges(into: &bytes) else { return }
+        coordinator.changesAreDurable(upTo: end.revision, end.sequence)
+    }
+
     var now: Moment {
         let now = nanoseconds.load(ordering: .relaxed)
         // Wall time began at noon of the first day of 2026.
@@ -237,14 +259,17 @@ final class StreamClient {
 }
 
 extension RawClient {
-    func head() throws -> String {
-        var head: [UInt8] = []
-        while !head.ends(with: "\r\n\r\n".utf8) {
+    func head() throws -> String { try text(through: "\r\n\r\n") }
+
+    /// What comes, up to this end of it.
+    func text(through end: String) throws -> String {
+        var text: [UInt8] = []
+        while !text.ends(with: end.utf8) {
             let byte = try receive(atMost: 1)
-            if byte.isEmpty { throw Fault("the connection ended in a head") }
-            head += byte
+            if byte.isEmpty { throw Fault("the connection ended before \(end)") }
+            text += byte
         }
-        return String(decoding: head, as: UTF8.self)
+        return String(decoding: text, as: UTF8.self)
     }
 
     /// One chunk (RFC 9112, section 7.1).

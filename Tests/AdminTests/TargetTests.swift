@@ -5,8 +5,8 @@ import Testing
 
 @Suite struct TargetTests {
     private func resource(_ text: String) throws(Problem) -> Resource {
-        let target = try Target("/" + text)
-        return try Resource(segments: target.segments, parameters: target.parameters)
+        let target = Target("/" + text)
+        return try Resource(segments: try target.segments(), parameters: try target.parameters())
     }
 
     private static let page = Resource.Page(after: 0, limit: 100)
@@ -72,6 +72,18 @@ import Testing
             Issue.record("\(text) is \(found)")
         } catch {
             #expect(Int(error.status.code) == status && error.text.contains(message), "\(error.text)")
+        }
+    }
+
+    @Test(arguments: [
+        "/api/v1/agents?tool=%ff", "/api/v1/leases/%2", "/api/v1/live?q=%ff", "/events?after=%zz",
+        "/%61pi/v1/tasks?type=%", "/api/v1/agents?limit=0", "/api/%ff",
+    ])
+    func `A program that is mistaken is told so as a program reads it`(target: String) async throws {
+        try await withServer { port in
+            let reply = try RawClient(port: port).get(target)
+            #expect(reply.status == 400 && reply.fields["content-type"] == "application/json")
+            #expect(reply.body.hasPrefix(#"{"error":{"status":400,"code":"invalid_argument","message":""#))
         }
     }
 

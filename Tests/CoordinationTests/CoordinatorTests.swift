@@ -62,6 +62,21 @@ private func recording(_ second: Double = 0) -> Machine {
         #expect(coordinator.isDurable(Revision(2)) && !coordinator.isDurable(Revision(3)))
     }
 
+    @Test(.timeLimit(.minutes(1)))
+    func `Whoever waits for the disk is woken when it has written, and leaves when cancelled`() async {
+        let revision = coordinator.perform(register(a), at: at(1)).revision
+        let (patient, cancelled) = (
+            Task { [coordinator] in await coordinator.waitUntilDurable(revision) },
+            Task { [coordinator] in await coordinator.waitUntilDurable(revision) }
+        )
+        cancelled.cancel()
+        #expect(await cancelled.value == false)
+        while coordinator.durableLineLength != 1 { await Task.yield() }
+        #expect(commit() == revision)
+        #expect(await patient.value && coordinator.durableLineLength == 0)
+        #expect(await coordinator.waitUntilDurable(revision))
+    }
+
     @Test func `Without a journal everything counts as durable`() throws {
         let coordinator = Coordinator(machine: Machine(tokensStartAbove: FencingToken(0)))
         let listener = Ear()

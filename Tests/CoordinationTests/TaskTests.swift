@@ -26,7 +26,7 @@ import Testing
     @Test func `The age of the queue is that of its oldest task, whatever tools it requires, and however it came back`()
     {
         let scene = Scene()
-        func age() -> Int64? { scene.read { $0.counts.oldestPendingAge }.map { $0.nanoseconds / 1_000_000_000 } }
+        func age() -> Int64? { scene.read { $0.oldestPendingAge }.map { $0.nanoseconds / 1_000_000_000 } }
         scene.register(a, ttl: 3_600)
         #expect(age() == nil)
         scene.turn(to: 10)
