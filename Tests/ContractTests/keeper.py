@@ -23,11 +23,10 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc_tools import protoc
 
+from machine import PATIENCE, free_ports  # both for the tests too, which know this module alone
+
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("AGENTKEEPER_BIN", ROOT / ".build/release/agentkeeper")).resolve()
-
-# How long anything may take that should take no time, in seconds: only a hanging daemon meets it.
-PATIENCE = 10
 
 Code = grpc.StatusCode
 
@@ -126,10 +125,15 @@ class Client:
 
 
 class Watcher:
-    """Reads a stream of events in the background, and hands them out in order."""
+    """Reads a stream of events in the background, and hands them out in order.
 
-    def __init__(self, call):
+    `watch.progress` comes whenever nothing else has come for some seconds, so on a busy machine at any time: only who
+    asks for it is given it.
+    """
+
+    def __init__(self, call, progress=False):
         self.call = call
+        self.progress = progress
         self.events = queue.Queue()
         self.error = None
         threading.Thread(target=self._read, daemon=True).start()
@@ -137,7 +141,8 @@ class Watcher:
     def _read(self):
         try:
             for event in self.call:
-                self.events.put(event)
+                if self.progress or getattr(event, "topic", None) != "watch.progress":
+                    self.events.put(event)
         except grpc.RpcError as error:
             self.error = error
         self.events.put(None)
@@ -176,7 +181,7 @@ def send_bytes(client, name, *messages):
     """Sends these bytes as the messages of one call, and reads the reply."""
     method = METHODS[name]
     kind = client.channel.stream_stream if method.server_streaming else client.channel.stream_unary
-    reply = kind(path_of(method))(iter(messages), timeout=10)
+    reply = kind(path_of(method))(iter(messages), timeout=PATIENCE)
     return list(reply) if method.server_streaming else reply
 
 
@@ -215,17 +220,6 @@ def accepts(port, host="127.0.0.1"):
         return True
     except OSError:
         return False
-
-
-def free_ports(count):
-    """Ports that nobody listens on. They are held together, so that they differ."""
-    held = [socket.socket() for _ in range(count)]
-    for each in held:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in held]
-    for each in held:
-        each.close()
-    return ports
 
 
 def data_directory(arguments, environment):

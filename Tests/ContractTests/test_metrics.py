@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from keeper import ROOT, Watcher, eventually, pb
+from keeper import PATIENCE, ROOT, Watcher, eventually, pb
 
 PROMTOOL = shutil.which("promtool") or ROOT / ".venv/bin/promtool"
 
@@ -16,7 +16,7 @@ PROMTOOL = shutil.which("promtool") or ROOT / ".venv/bin/promtool"
 @pytest.fixture
 def get(daemon):
     def fetch(path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{daemon.metrics_port}{path}", timeout=10) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{daemon.metrics_port}{path}", timeout=PATIENCE) as reply:
             return reply.status, reply.headers, reply.read().decode()
 
     return fetch

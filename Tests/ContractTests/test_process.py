@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from isolated import namespace
-from keeper import BINARY, Code, Daemon, Watcher, accepts, count_of, eventually, free_ports
+from keeper import BINARY, PATIENCE, Code, Daemon, Watcher, accepts, count_of, eventually, free_ports
 from raw_http2 import Connection, frame
 
 
 def run(*arguments, environment=None):
     """Runs the binary to its end."""
     return subprocess.run(
-        [BINARY, *arguments], capture_output=True, text=True, timeout=10, env=os.environ | (environment or {})
+        [BINARY, *arguments], capture_output=True, text=True, timeout=PATIENCE, env=os.environ | (environment or {})
     )
 
 
@@ -48,7 +48,7 @@ def test_a_flag_has_an_environment_variable_and_wins_over_it():
 def test_without_flags_it_serves_on_the_default_ports_of_the_loopback_interface():
     script = """
         import subprocess, urllib.request
-        from keeper import BINARY, Client, accepts, eventually
+        from keeper import BINARY, PATIENCE, Client, accepts, eventually
         daemon = subprocess.Popen([BINARY])
         try:
             eventually(lambda: accepts(7070) and accepts(9090), "both default ports are open")
@@ -57,7 +57,7 @@ def test_without_flags_it_serves_on_the_default_ports_of_the_loopback_interface(
             assert urllib.request.urlopen("http://127.0.0.1:9090/healthz").read().strip() == b"ok"
         finally:
             daemon.terminate()
-            assert daemon.wait(10) == 0
+            assert daemon.wait(PATIENCE) == 0
     """
     done = subprocess.run(
         [*namespace(), sys.executable, "-c", textwrap.dedent(script)],
@@ -260,13 +260,13 @@ def test_with_its_parent_it_says_where_it_serves_and_stops_at_the_end_of_its_inp
     process.stdin.flush()
     assert accepts(int(port), host)
     process.stdin.close()
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE) == 0
     assert "stopped" in process.stderr.read()
 
 
 def test_with_a_parent_that_is_gone_before_it_looks_it_stops_at_once():
     process, _ = with_parent(subprocess.DEVNULL)
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE) == 0
 
 
 def test_without_the_flag_the_end_of_its_input_means_nothing():
@@ -281,4 +281,4 @@ def test_without_the_flag_the_end_of_its_input_means_nothing():
             break
     process.send_signal(signal.SIGTERM)
     assert "SIGTERM" in process.stderr.read()
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE) == 0

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from keeper import Code, Watcher, payload, pb, refused, seconds
+from keeper import PATIENCE, Code, Watcher, payload, pb, refused, seconds
 
 UNKNOWN = "0" * 32
 PENDING, CLAIMED = pb.TASK_STATUS_PENDING, pb.TASK_STATUS_CLAIMED
@@ -97,7 +97,7 @@ def test_the_longest_waiting_claimer_that_fits_goes_first(client, worker, other)
 def test_a_claimer_may_wait_without_a_deadline(client, worker):
     waiting = client.ClaimTask.future(agent_id=worker, timeout=None)
     task = create(client)
-    assert waiting.result(timeout=10).task.id == task.id
+    assert waiting.result(timeout=PATIENCE).task.id == task.id
 
 
 def test_only_the_living_claim(client, worker):

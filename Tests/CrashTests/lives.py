@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from keeper import BINARY, Daemon, eventually
+from keeper import BINARY, PATIENCE, Daemon, eventually
 
 # The file that a person reads with `sqlite3`.
 DATABASE = "agentkeeper.db"
@@ -60,7 +60,7 @@ def state(thread):
     return (thread / "stat").read_text().rpartition(") ")[2][0]
 
 
-def run(*arguments, prefix=(), timeout=30, environment=None):
+def run(*arguments, prefix=(), timeout=PATIENCE, environment=None):
     """Runs the binary to its end."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AGENTKEEPER_")}
     return subprocess.run(

@@ -92,7 +92,7 @@ def meets(survivor, prefix):
     """A daemon under load, until the failure ends it: with one line that says why."""
     daemon = start(survivor.directory, *survivor.flags, prefix=prefix, ready=False)
     load = serve(survivor, daemon)
-    status = daemon.wait(30)
+    status = daemon.wait()
     if load:
         load.wait()
         survivor.read_on(lambda event: event is None)
@@ -125,7 +125,7 @@ def serve(survivor, daemon):
         return None
     except Fault:
         # It ended while it was asked for the first time. Nothing else is an excuse.
-        assert daemon.wait(30) is not None
+        assert daemon.wait() is not None
         return None
     finally:
         survivor.begin = start

@@ -29,18 +29,18 @@ def test_after_a_pause_longer_than_every_ttl_nobody_holds_what_he_has_lost(direc
     claim = client.ClaimTask(agent_id=old).lease
     assert client.Campaign(group="g", agent_id=old).state.leader_agent_id == old
     client.Campaign(group="g", agent_id=new)
-    wait = other.AcquireLease.future(task_id="t", agent_id=new, wait_ms=60_000, timeout=60)
-    next_claim = other.ClaimTask.future(agent_id=new, timeout=60)
+    wait = other.AcquireLease.future(task_id="t", agent_id=new, wait_ms=60_000)
+    next_claim = other.ClaimTask.future(agent_id=new)
     # Both are in line: they came before this call of their connection.
     other.Heartbeat(agent_id=new)
 
     freeze(daemon)
     stopped = time.monotonic()
     # What the old holder sends meanwhile lies in the socket, and is read when all is over.
-    late = [client.RenewLease.future(**held(each), timeout=60) for each in (lease, claim)]
-    late += [client.ReleaseLease.future(**held(lease), timeout=60)]
-    late += [client.CompleteTask.future(task_id=task.id, agent_id=old, token=claim.token, timeout=60)]
-    heartbeat = client.Heartbeat.future(agent_id=old, timeout=60)
+    late = [client.RenewLease.future(**held(each)) for each in (lease, claim)]
+    late += [client.ReleaseLease.future(**held(lease))]
+    late += [client.CompleteTask.future(task_id=task.id, agent_id=old, token=claim.token)]
+    heartbeat = client.Heartbeat.future(agent_id=old)
     remaining(stopped + LONG)
     daemon.process.send_signal(signal.SIGCONT)
 

@@ -15,16 +15,13 @@ from contextlib import suppress
 import pytest
 import yaml
 
-from keeper import Code, Daemon, Watcher, free_ports, refused
+from keeper import PATIENCE, Code, Daemon, Watcher, free_ports, refused
 from places import BOARD, OPERATIONS, PROMETHEUS, RULES
 from raw_http2 import Connection
 
 BOARD_JSON = json.loads(BOARD.read_text())
 PANELS = [panel for panel in BOARD_JSON["panels"] if panel["type"] != "row"]
 MAX_CONNECTIONS = 20
-
-# Prometheus evaluates once a second, and some things take three.
-PATIENCE = 60
 
 
 def sooner(rules):
@@ -59,7 +56,7 @@ class Prometheus:
     def get(self, path, **parameters):
         url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         try:
-            with urllib.request.urlopen(url, timeout=10) as reply:
+            with urllib.request.urlopen(url, timeout=PATIENCE) as reply:
                 return json.load(reply)["data"]
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{path} {parameters}: {error.read().decode()}") from None
@@ -81,7 +78,7 @@ class Prometheus:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
+        self.process.wait(PATIENCE)
         self.log.close()
 
 

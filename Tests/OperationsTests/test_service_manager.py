@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from keeper import BINARY, Client, accepts, eventually, free_ports
+from keeper import BINARY, PATIENCE, Client, accepts, eventually, free_ports
 from manager import Manager, listener, port_of
 
 ANYWHERE = ("--addr=127.0.0.1:0", "--metrics-addr=off")
@@ -26,7 +26,7 @@ def nothing_is_left_behind():
 
 
 def get(port, path):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as reply:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as reply:
         return reply.read().decode()
 
 
@@ -51,7 +51,7 @@ def test_it_is_ready_when_it_takes_calls_and_says_when_it_stops(abstract):
 def test_what_keeps_it_from_starting_is_its_status_and_it_never_was_ready():
     with listener() as taken:
         manager = Manager(f"--addr=127.0.0.1:{port_of(taken)}", "--metrics-addr=off")
-        assert manager.process.wait(10) == 1
+        assert manager.process.wait(PATIENCE) == 1
     words = manager.hear_all()
     assert not any("READY" in word for word in words)
     assert "another program listens there" in words[-1]["STATUS"]
@@ -130,7 +130,7 @@ class freezing:
         self.ready, self.done = threading.Event(), threading.Event()
         self.tracer = threading.Thread(target=self.hold)
         self.tracer.start()
-        assert self.ready.wait(10)
+        assert self.ready.wait(PATIENCE)
 
     def hold(self):
         libc = ctypes.CDLL(None, use_errno=True)
@@ -164,12 +164,12 @@ def test_a_disk_that_does_not_answer_starves_the_watchdog(tmp_path):
     )
     try:
         eventually(lambda: b"TracerPid:\t0" not in Path(f"/proc/{manager.process.pid}/status").read_bytes(), "strace is there")
-        call = client.AcquireLease.future(task_id="t", agent_id=agent, timeout=30)
+        call = client.AcquireLease.future(task_id="t", agent_id=agent)
         eventually(lambda: "the disk does not answer" in manager.output(), "the disk is what it waits for")
         assert not call.done()
     finally:
         slow.terminate()
-        slow.wait(10)
+        slow.wait(PATIENCE)
     assert call.result().acquired
     manager.hear_all()
     assert manager.hear_until("WATCHDOG")
@@ -179,7 +179,7 @@ def test_a_disk_that_does_not_answer_starves_the_watchdog(tmp_path):
 
 def test_a_daemon_that_belongs_to_a_program_does_not_speak_for_that_program():
     manager = Manager(*ANYWHERE, "--exit-with-parent", watchdog=0.1)
-    assert manager.process.wait(10) == 0  # the end of its input has come
+    assert manager.process.wait(PATIENCE) == 0  # the end of its input has come
     assert manager.hear_all() == []
 
 
@@ -210,7 +210,7 @@ def test_a_manager_that_is_gone_is_told_of_once_and_does_no_harm():
 )
 def test_an_environment_that_no_manager_makes_is_one_line_that_names_the_variable(variables):
     manager = Manager(*ANYWHERE, **variables)
-    assert manager.process.wait(10) == 1
+    assert manager.process.wait(PATIENCE) == 1
     (line,) = manager.output().splitlines()
     assert any(name.removeprefix("SET_") in line for name in variables), line
 
@@ -276,7 +276,7 @@ def test_an_ipv6_socket_is_one_like_any_other():
 def test_connections_that_came_before_the_start_are_served():
     with listener() as grpc:
         early = [Client(port_of(grpc)) for _ in range(20)]
-        futures = [client.Register.future(card=dict(name="early"), ttl_seconds=60, timeout=30) for client in early]
+        futures = [client.Register.future(card=dict(name="early"), ttl_seconds=60) for client in early]
         manager = Manager("--metrics-addr=off", sockets=[grpc])
         assert len({future.result().agent_id for future in futures}) == 20
         for client in early:
@@ -290,7 +290,7 @@ def test_the_port_stays_open_from_one_daemon_to_the_next():
         first.hear_until("READY")
         assert first.stop() == 0
         client = Client(port_of(grpc))
-        between = client.Register.future(card=dict(name="between"), ttl_seconds=60, timeout=30)
+        between = client.Register.future(card=dict(name="between"), ttl_seconds=60)
         time.sleep(0.2)  # long enough to be refused, if anybody refused
         assert not between.done()
         second = Manager("--metrics-addr=off", sockets=[grpc])
@@ -332,7 +332,7 @@ def connected():
 def test_what_is_no_listening_tcp_socket_is_one_clear_line_and_status_1(make, complaint, tmp_path):
     with make(tmp_path) as wrong:
         manager = Manager(*ANYWHERE, sockets=[wrong], names=["grpc"])
-        assert manager.process.wait(10) == 1
+        assert manager.process.wait(PATIENCE) == 1
     (line,) = manager.output().splitlines()
     assert complaint in line and "descriptor 3" in line and "grpc" in line and "Accept=no" in line
 
@@ -340,7 +340,7 @@ def test_what_is_no_listening_tcp_socket_is_one_clear_line_and_status_1(make, co
 def test_a_descriptor_that_is_not_there_is_one_clear_line():
     with listener() as grpc:
         manager = Manager(*ANYWHERE, sockets=[grpc], SET_LISTEN_FDS="200")
-        assert manager.process.wait(10) == 1
+        assert manager.process.wait(PATIENCE) == 1
     (line,) = manager.output().splitlines()
     assert "Accept=no" in line and ("is not open" in line or "is no socket" in line)
 
@@ -349,7 +349,7 @@ def test_a_descriptor_that_is_not_there_is_one_clear_line():
 def test_more_sockets_than_listeners_is_one_clear_line(names):
     opened = [listener() for _ in names]
     manager = Manager(*ANYWHERE, sockets=opened, names=names)
-    assert manager.process.wait(10) == 1
+    assert manager.process.wait(PATIENCE) == 1
     (line,) = manager.output().splitlines()
     assert "grpc" in line and "sockets" in line
     for each in opened:
@@ -371,5 +371,5 @@ def test_systemds_own_tool_for_trying_it_out_is_served():
         assert get(metrics, "/healthz").strip() == "ok"
     finally:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
         process.stderr.close()

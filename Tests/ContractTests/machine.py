@@ -1,0 +1,73 @@
+"""The machine that the tests run on: it is shared, and may be slow. What is proven here must not depend on how slow."""
+
+import collections
+import os
+import socket
+import time
+from pathlib import Path
+
+# How long anything may take that should take no time, in seconds: only a hanging daemon meets it, however little of its
+# time the machine has for us.
+PATIENCE = 60
+
+# Sockets that keep a port from everybody else: bound and not listening. The kernel gives such a port to nobody who asks
+# for any, and to no outgoing connection, but lets a daemon listen on it, which says SO_REUSEADDR as these do. Without
+# them a port that was found free could be taken by another program before the daemon came to it, or while it is down
+# between two lives. The newest are kept: as many as one test can need, and few enough for a process's open files.
+_held = collections.deque(maxlen=256)
+
+
+def free_ports(count):
+    """Ports that nobody listens on, nor will, but for whom they are told to."""
+    opened = [socket.socket() for _ in range(count)]
+    for each in opened:
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        each.bind(("127.0.0.1", 0))
+    _held.extend(opened)
+    return [each.getsockname()[1] for each in opened]
+
+
+def read(path):
+    """A file of /proc; nothing when it is gone with its thread."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def withheld(pid):
+    """For how long, in seconds and until now, a process was ready to run and the machine had something else to do: its
+    threads' waiting for a processor (Documentation/scheduler/sched-stats.rst), and what a hypervisor took from all."""
+    threads = [read(thread / "schedstat").split() for thread in Path(f"/proc/{pid}/task").glob("*")]
+    stolen = int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8])
+    return sum(int(words[1]) for words in threads if words) / 1e9 + stolen / os.sysconf("SC_CLK_TCK")
+
+
+class Stopwatch:
+    """Measures a promise of so many seconds by the time that the machine left to the process which has to keep it, and
+    to us, who look: what it withheld from either does not count."""
+
+    def __init__(self, process):
+        self.process = process
+        self.begun = time.monotonic()
+        self.withheld = self.before = self._withheld()
+
+    def _withheld(self):
+        return withheld(self.process.pid) + withheld("self")
+
+    def seconds(self):
+        if self.process.poll() is None:
+            self.withheld = max(self.withheld, self._withheld())
+        return time.monotonic() - self.begun - self.allowance
+
+    @property
+    def allowance(self):
+        """What was withheld until it was last asked."""
+        return self.withheld - self.before
+
+    def until_end(self):
+        """Waits for the end of the process, and gives its status and the seconds."""
+        while self.process.poll() is None and time.monotonic() - self.begun < PATIENCE:
+            self.seconds()
+            time.sleep(0.01)
+        return self.process.poll(), self.seconds()
