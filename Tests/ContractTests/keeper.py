@@ -4,6 +4,8 @@ The schema is compiled from protos/ at every run and kept in a descriptor pool o
 a stranger's generated client would find, and stand beside the PyPI package's modules, which declare the same names.
 """
 
+import atexit
+import functools
 import os
 import queue
 import re
@@ -23,7 +25,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc_tools import protoc
 
-from machine import PATIENCE, free_ports  # both for the tests too, which know this module alone
+from machine import PATIENCE, Stopwatch, free_ports  # noqa: F401  (for the tests, which know this module alone)
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("AGENTKEEPER_BIN", ROOT / ".build/release/agentkeeper")).resolve()
@@ -213,6 +215,42 @@ def eventually(condition, what):
         time.sleep(0.01)
 
 
+class Late(Exception):
+    """The machine let pass more time than a test has: what was to be shown could not be, and nothing is known."""
+
+
+@contextmanager
+def within(seconds):
+    """What has to happen before some time of the daemon's is over. Later than that, whatever went wrong means nothing."""
+    begun = time.monotonic()
+    try:
+        yield
+    except (Exception, pytest.fail.Exception) as error:
+        if time.monotonic() - begun > seconds:
+            raise Late from error
+        raise
+    if time.monotonic() - begun > seconds:
+        raise Late
+
+
+def again_when_late(test):
+    """Begins a test anew when it was too late for what it is about; it starts its daemons by itself."""
+
+    @functools.wraps(test)
+    def patient(*arguments, **options):
+        for _ in range(20):
+            before = set(Daemon.running)
+            try:
+                return test(*arguments, **options)
+            except Late:
+                for daemon in Daemon.running - before:
+                    daemon.process.kill()
+                    daemon.stop()
+        pytest.fail("this machine was too slow for it twenty times")
+
+    return patient
+
+
 def accepts(port, host="127.0.0.1"):
     """The Python package's own way of finding out whether a daemon is ready."""
     try:
@@ -240,6 +278,8 @@ class Daemon:
     command that starts it in place of itself, such as `setpriv`; `ports` are those of gRPC and metrics, if not any.
     """
 
+    running = set()
+
     def __init__(self, *arguments, environment=None, ready=True, prefix=(), ports=None):
         self.port, self.metrics_port = ports or free_ports(2)
         if not arguments:
@@ -251,6 +291,7 @@ class Daemon:
         self.log = tempfile.TemporaryFile("w+")
         command = [*prefix, BINARY, *arguments]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, env=clean)
+        Daemon.running.add(self)
         self.clients = []
         if ready:
             eventually(lambda: accepts(self.port) or self.process.poll() is not None, "the daemon is ready")
@@ -270,7 +311,9 @@ class Daemon:
         return os.pread(self.log.fileno(), 1 << 24, 0).rpartition(b"\n")[0].decode()
 
     def wait(self, timeout=PATIENCE):
-        return self.process.wait(timeout)
+        status = self.process.wait(timeout)
+        Daemon.running.discard(self)
+        return status
 
     def stop(self, how=signal.SIGTERM):
         """Stops it, and gives the exit status."""
@@ -286,6 +329,13 @@ class Daemon:
                 client.close()
             if self.directory:
                 self.directory.cleanup()
+
+
+@atexit.register
+def leave_nothing_behind():
+    """A test that failed has not stopped its daemons."""
+    for daemon in Daemon.running:
+        daemon.process.kill()
 
 
 def count_of(text, word):
