@@ -87,6 +87,8 @@ class Call:
 
     def __init__(self, channel, method):
         self.request = message(method.input_type.full_name)
+        # A stream lives as long as the test that reads it, which waits for each event by itself.
+        self.timeout = 10 * PATIENCE if method.server_streaming else PATIENCE
         kind = channel.unary_stream if method.server_streaming else channel.unary_unary
         self.stub = kind(
             path_of(method),
@@ -94,11 +96,11 @@ class Call:
             response_deserializer=message(method.output_type.full_name).FromString,
         )
 
-    def __call__(self, timeout=PATIENCE, **fields):
-        return self.stub(self.request(**fields), timeout=timeout)
+    def __call__(self, timeout=..., **fields):
+        return self.stub(self.request(**fields), timeout=self.timeout if timeout is ... else timeout)
 
-    def future(self, timeout=PATIENCE, **fields):
-        return self.stub.future(self.request(**fields), timeout=timeout)
+    def future(self, timeout=..., **fields):
+        return self.stub.future(self.request(**fields), timeout=self.timeout if timeout is ... else timeout)
 
 
 class Client:
@@ -244,7 +246,7 @@ def again_when_late(test):
                 return test(*arguments, **options)
             except Late:
                 for daemon in Daemon.running - before:
-                    daemon.process.kill()
+                    daemon.process.send_signal(signal.SIGCONT)
                     daemon.stop()
         pytest.fail("this machine was too slow for it twenty times")
 
