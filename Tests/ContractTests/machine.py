@@ -35,6 +35,12 @@ def read(path):
         return ""
 
 
+def stands_still(pid):
+    """Whether every thread of a process that was sent SIGSTOP has come to a stop."""
+    states = [read(stat).rpartition(") ")[2][:1] for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return {state for state in states if state} == {"T"}
+
+
 def withheld(pid):
     """For how long, in seconds and until now, a process was ready to run and the machine had something else to do: its
     threads' waiting for a processor (Documentation/scheduler/sched-stats.rst), and what a hypervisor took from all."""
