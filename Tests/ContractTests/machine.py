@@ -49,6 +49,16 @@ def withheld(pid):
     return sum(int(words[1]) for words in threads if words) / 1e9 + stolen / os.sysconf("SC_CLK_TCK")
 
 
+def withheld_from_all():
+    """The same of all that we have started, and that those have."""
+    found, unseen = [], [os.getpid()]
+    while unseen:
+        found.append(unseen.pop())
+        for children in Path(f"/proc/{found[-1]}/task").glob("*/children"):
+            unseen += map(int, read(children).split())
+    return sum(map(withheld, found))
+
+
 class Stopwatch:
     """Measures a promise of so many seconds by the time that the machine left to the process which has to keep it, and
     to us, who look: what it withheld from either does not count."""
