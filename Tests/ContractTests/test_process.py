@@ -14,6 +14,7 @@ import pytest
 
 from isolated import namespace
 from keeper import BINARY, PATIENCE, Code, Daemon, Stopwatch, Watcher, accepts, count_of, eventually, free_ports
+from machine import stands_still
 from raw_http2 import Connection, frame
 
 
@@ -173,6 +174,21 @@ def test_it_stops_although_a_connection_is_idle_or_stuck():
     assert status == 0 and seconds < 5
     silent.close()
     raw.close()
+
+
+def test_who_comes_while_it_stops_is_nothing_to_warn_of():
+    """Every restart has some, and the limit of connections has nothing to do with it."""
+    for _ in range(10):  # whether the daemon takes them before it closes its port is a race
+        daemon = Daemon()
+        daemon.process.send_signal(signal.SIGSTOP)
+        eventually(lambda: stands_still(daemon.process.pid), "it stands still")
+        waiting = [socket.create_connection(("127.0.0.1", daemon.port)) for _ in range(100)]
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.process.send_signal(signal.SIGCONT)
+        assert daemon.stop() == 0
+        assert count_of(daemon.output(), "warning") == 0, daemon.output()
+        for each in waiting:
+            each.close()
 
 
 def test_a_connection_is_told_to_go_away_in_two_steps():
