@@ -60,30 +60,28 @@ def withheld_from_all():
 
 
 class Stopwatch:
-    """Measures a promise of so many seconds by the time that the machine left to the process which has to keep it, and
-    to us, who look: what it withheld from either does not count."""
+    """Measures a promise of so many seconds by the time that the machine left to the process which has to keep it."""
 
     def __init__(self, process):
         self.process = process
-        self.begun = time.monotonic()
-        self.withheld = self.before = self._withheld()
+        self.begun = self.seen = time.monotonic()
+        self.withheld = self.before = withheld(process.pid)
 
-    def _withheld(self):
-        return withheld(self.process.pid) + withheld("self")
-
-    def seconds(self):
-        if self.process.poll() is None:
-            self.withheld = max(self.withheld, self._withheld())
-        return time.monotonic() - self.begun - self.allowance
+    def look(self):
+        """Whether it still runs. For how long it did is known up to the last look that found it."""
+        seen, amount = time.monotonic(), withheld(self.process.pid)
+        if self.process.poll() is not None:
+            return False
+        self.seen, self.withheld = seen, amount
+        return True
 
     @property
     def allowance(self):
-        """What was withheld until it was last asked."""
+        """How late it may be for what was withheld from it, in seconds."""
         return self.withheld - self.before
 
     def until_end(self):
         """Waits for the end of the process, and gives its status and the seconds."""
-        while self.process.poll() is None and time.monotonic() - self.begun < PATIENCE:
-            self.seconds()
+        while self.look() and self.seen - self.begun < PATIENCE:
             time.sleep(0.01)
-        return self.process.poll(), self.seconds()
+        return self.process.poll(), self.seen - self.begun - self.allowance

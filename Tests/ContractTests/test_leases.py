@@ -118,7 +118,7 @@ def test_a_release_after_expiry_tells_the_holder_that_it_had_lost(daemon, client
     watcher = Watcher(client.Watch(topics=["lease.expired"]))
     lease = client.lease("t", agents[0], ttl_seconds=1)
     event = watcher.next()
-    watch.seconds()
+    watch.look()
     for end in (client.ReleaseLease, client.RenewLease):
         with refused(Code.NOT_FOUND, "t"):
             end(**held(lease))

@@ -125,7 +125,7 @@ def tell():
         raise Late
     while payload_id(noted.events[-1]) != last:
         noted.events.append(watcher.next())
-    watch.seconds()
+    watch.look()
     noted.slack = SLACK + watch.allowance
     return noted
 

@@ -219,7 +219,7 @@ def test_a_claim_that_runs_out_goes_back_with_no_retry_spent(daemon, client, wor
     # The first claim alone is short: the second must not run out while it is looked at.
     lease = client.RenewLease(task_id=task.id, agent_id=worker, token=lease.token, ttl_seconds=1).lease
     event = watcher.next()
-    watch.seconds()
+    watch.look()
     assert event.topic == "task.requeued"
     assert 0 <= seconds(event.occurred_at) - seconds(lease.expires_at) <= 0.5 + watch.allowance
     back = payload(event)

@@ -4,6 +4,7 @@ import random
 import re
 import threading
 import time
+from pathlib import Path
 
 import grpc
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from compare import strong_key
 from keeper import accepts, eventually
 from lives import DATABASE, needs, start
-from machine import withheld
+from machine import read, withheld
 from survivor import Survivor
 from told import End
 from world import Fault
@@ -93,20 +94,17 @@ def used(directory, seed):
 
 
 class Waits:
-    """Looks at what the machine withholds from a process, and from us, until it ends."""
+    """Looks at what the machine withholds from a process, and from strace, without which it can't end, until it has."""
 
     def __init__(self, process):
-        self.process, self.seen = process, []
-        self.look()
+        self.process, self.seen = process, [(time.monotonic(), 0)]
         self.thread = threading.Thread(target=self.look_on)
         self.thread.start()
 
-    def look(self):
-        self.seen.append((time.monotonic(), withheld(self.process.pid) + withheld("self")))
-
     def look_on(self):
         while self.process.poll() is None:
-            self.look()
+            tracer = re.search(r"TracerPid:\t(\d+)", read(Path(f"/proc/{self.process.pid}/status")))
+            self.seen.append((time.monotonic(), withheld(self.process.pid) + withheld(tracer[1] if tracer else 0)))
             time.sleep(0.01)
 
     def since(self, moment):
