@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from keeper import BINARY, PATIENCE
+from keeper import PATIENCE
 from shell import Shell
 
 

@@ -61,7 +61,7 @@ def test_the_overview_counts_and_names_what_needs_attention(page, daemon, client
     expect(attention).to_contain_text("1 task that failed for good")
     expect(attention).to_contain_text("no such page")
     expect(page.locator(".tile").filter(has_text="Failed for good").locator(".tile-value")).to_have_text("1")
-    for ttl in (1, 4, 16):  # an agent is unreachable for as long as its ttl, which may be over before a busy machine shows it
+    for ttl in (1, 4, 16):  # it is unreachable for as long as its ttl, which may be over before a busy machine shows it
         silent = client.agent("silent", ttl=ttl)
         try:
             expect(attention).to_contain_text("1 unreachable agent", timeout=(2 * ttl + 1) * 1000)

@@ -72,7 +72,7 @@ class Daemon:
         return float(next(line for line in lines if line.startswith(series + " ")).split()[-1])
 
     def cpu_seconds(self):
-        """CPU time of the whole process so far, of threads that have ended too, by its own clock: clock_getcpuclockid(3)."""
+        """CPU time of the whole process, of threads that have ended too, by its own clock: clock_getcpuclockid(3)."""
         return time.clock_gettime(~self.process.pid << 3 | 2)
 
     def serves(self):
