@@ -65,7 +65,7 @@ def test_again_stands_and_runs_anew(shell, client, tmp_path):
 
 def test_a_leader_that_is_killed_takes_its_command_with_it(shell, client, tmp_path):
     script = f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 600; sleep 600"
-    running = shell.start("elect", "g", "--ttl", "1s", "--", "sh", "-c", script)
+    running = shell.start("elect", "g", "--ttl", "4s", "--", "sh", "-c", script)
     (pid,) = pids(tmp_path / "pid", 1)
     running.kill()
     line = f"grep -q '^State:.[^Z]' /proc/{pid}/status 2> /dev/null && echo lives; echo next"

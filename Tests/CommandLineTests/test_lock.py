@@ -173,7 +173,7 @@ def test_sigterm_comes_first(shell, client, tmp_path):
 
 
 def test_a_daemon_that_is_gone_loses_the_lease_within_its_ttl(shell, client, daemon, tmp_path):
-    running, group = start_stubborn(shell, tmp_path, "--ttl", "2s")
+    running, group = start_stubborn(shell, tmp_path, "--ttl", "4s")
     held(client, "t")
     daemon.stop(signal.SIGKILL)
     assert running.wait(PATIENCE) == 76 and not any(lives(pid) for pid in group)
@@ -187,14 +187,14 @@ def next_finds_nobody_of(group, shell):
 
 
 def test_nobody_overlaps_when_the_holder_is_killed(shell, client, tmp_path):
-    running, group = start_stubborn(shell, tmp_path, "--ttl", "2s")
+    running, group = start_stubborn(shell, tmp_path, "--ttl", "4s")
     held(client, "t")
     running.kill()
     next_finds_nobody_of(group, shell)
 
 
 def test_nobody_overlaps_when_the_holder_is_stopped(shell, client, tmp_path):
-    running, group = start_stubborn(shell, tmp_path, "--ttl", "2s")
+    running, group = start_stubborn(shell, tmp_path, "--ttl", "4s")
     held(client, "t")
     running.send_signal(signal.SIGSTOP)
     next_finds_nobody_of(group, shell)
@@ -203,7 +203,7 @@ def test_nobody_overlaps_when_the_holder_is_stopped(shell, client, tmp_path):
 
 
 def test_nobody_overlaps_when_the_daemon_is_stopped_for_a_while(shell, client, daemon, tmp_path):
-    running, group = start_stubborn(shell, tmp_path, "--ttl", "2s")
+    running, group = start_stubborn(shell, tmp_path, "--ttl", "4s")
     held(client, "t")
     daemon.process.send_signal(signal.SIGSTOP)
     assert running.wait(PATIENCE) == 76 and not any(lives(pid) for pid in group)
