@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// What would wait for ever fails by the time limit.
-@Suite(.timeLimit(.minutes(5))) struct LifecycleTests {
+@Suite(.timeLimit(.minutes(15))) struct LifecycleTests {
     @Test func `A port that is taken is an error`() async throws {
         let first = makeServer()
         let port = try #require(try await first.start(host: "127.0.0.1", port: 0).port)

@@ -129,7 +129,7 @@ final class RawClient: Sendable {
         file = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard file >= 0 else { throw Fault("no socket") }
         // A server that says nothing fails the test instead of holding it up. It answers on threads that all tests share.
-        var patience = timeval(tv_sec: 240, tv_usec: 0)
+        var patience = timeval(tv_sec: 600, tv_usec: 0)
         setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         var on: Int32 = 1
         setsockopt(file, Int32(IPPROTO_TCP), TCP_NODELAY, &on, 4)

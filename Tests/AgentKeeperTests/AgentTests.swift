@@ -4,7 +4,7 @@ import AgentKeeper
 import Glibc
 import Testing
 
-@Suite("Agents of the SDK", .timeLimit(.minutes(5)))
+@Suite("Agents of the SDK", .timeLimit(.minutes(15)))
 struct AgentTests {
     @Test("An agent beats by itself: it is alive after many ttls, and leaves when its scope ends")
     func beats() async throws {

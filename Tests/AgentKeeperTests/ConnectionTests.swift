@@ -5,7 +5,7 @@ import Testing
 
 @testable import AgentKeeper
 
-@Suite("Connections of the SDK", .timeLimit(.minutes(5)))
+@Suite("Connections of the SDK", .timeLimit(.minutes(15)))
 struct ConnectionTests {
     @Test("Nothing is connected before the first call, and one connection serves all calls")
     func lazy() async throws {

@@ -4,7 +4,7 @@ import AgentKeeper
 import Glibc
 import Testing
 
-@Suite("Elections of the SDK", .timeLimit(.minutes(5)))
+@Suite("Elections of the SDK", .timeLimit(.minutes(15)))
 struct ElectionTests {
     @Test("The first candidate leads, and the next one when it resigns; each is told")
     func succession() async throws {

@@ -4,7 +4,7 @@ import AgentKeeper
 import Glibc
 import Testing
 
-@Suite("Leases of the SDK", .timeLimit(.minutes(5)))
+@Suite("Leases of the SDK", .timeLimit(.minutes(15)))
 struct LeaseTests {
     @Test("A lease is renewed by itself for as long as the work takes, and free afterwards")
     func renewed() async throws {

@@ -5,7 +5,7 @@ import Glibc
 import Synchronization
 import Testing
 
-@Suite("Tasks of the SDK", .timeLimit(.minutes(5)))
+@Suite("Tasks of the SDK", .timeLimit(.minutes(15)))
 struct TaskTests {
     @Test("A worker's loop gets the tasks that it has the tools for, in order, and completes or fails them")
     func loop() async throws {

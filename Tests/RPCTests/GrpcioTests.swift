@@ -11,7 +11,7 @@ import Testing
 private let python = ProcessInfo.processInfo.environment["AGENTKEEPER_PYTHON"]
 
 @Suite(
-    "Calls to grpcio's server", .timeLimit(.minutes(5)),
+    "Calls to grpcio's server", .timeLimit(.minutes(15)),
     .enabled(if: python != nil, "AGENTKEEPER_PYTHON does not name a Python with grpcio"))
 struct GrpcioTests {
     /// Runs `body` with a client of a fresh server; `stop` begins the server's graceful end.
