@@ -4,7 +4,7 @@
 // Told on event loops, so whoever listens must not wait for anything.
 
 package enum Incident: Sendable {
-    /// One connection too many, or one that came while the server was shutting down.
+    /// One connection too many.
     case connectionRefused(peer: String, reason: String)
     /// The peer broke the protocol, or flooded it with frames that bring nothing.
     case connectionEnded(peer: String, reason: String)

@@ -103,15 +103,14 @@ package final class Server: Sendable {
         let count = openConnections.add(1, ordering: .relaxed).newValue
         channel.closeFuture.whenComplete { [self] _ in openConnections.subtract(1, ordering: .relaxed) }
         let isOver = count > limits.maxConnections
+        // Who comes while the server ends is refused as well, which is nothing that anybody need be told.
         let isRefused = isOver || draining.load(ordering: .relaxed)
-        if isRefused {
+        if isOver {
             loop.resources.statistics.add(.refusedConnections)
             loop.resources.incidents?.tell(
                 .connectionRefused(
                     peer: channel.remoteAddress?.peer ?? "",
-                    reason: isOver
-                        ? "\(limits.maxConnections) connections are open, the most there may be"
-                        : "the server is shutting down"))
+                    reason: "\(limits.maxConnections) connections are open, the most there may be"))
         }
         let connection = ServerConnection(
             limits: limits, http2: http2, methods: methods, resources: loop.resources, isRefused: isRefused)

@@ -24,7 +24,7 @@ import Testing
     }
 
     @Test func `Pipelining beyond the bound ends the connection after what was taken`() async throws {
-        var limits = AdminLimits()
+        var limits = AdminLimits.patient
         limits.maxPipelinedRequests = 4
         try await withServer(limits: limits, sources: [{ $0.gauge("one", "One.", 1) }]) { port in
             let client = try RawClient(port: port)

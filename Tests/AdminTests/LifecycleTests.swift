@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// What would wait for ever fails by the time limit.
-@Suite(.timeLimit(.minutes(1))) struct LifecycleTests {
+@Suite(.timeLimit(.minutes(15))) struct LifecycleTests {
     @Test func `A port that is taken is an error`() async throws {
         let first = makeServer()
         let port = try #require(try await first.start(host: "127.0.0.1", port: 0).port)
@@ -16,7 +16,7 @@ import Testing
     }
 
     @Test func `Connections over the limit are told so, many more are closed`() async throws {
-        var limits = AdminLimits()
+        var limits = AdminLimits.patient
         limits.maxConnections = 2
         limits.maxRefusals = 1
         limits.lingerTimeout = .hours(1)
@@ -37,7 +37,7 @@ import Testing
     }
 
     @Test func `A request that dawdles is told so`() async throws {
-        var limits = AdminLimits()
+        var limits = AdminLimits.patient
         limits.requestTimeout = .milliseconds(50)
         try await withServer(limits: limits) { port in
             let head = "GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"
@@ -51,18 +51,23 @@ import Testing
     }
 
     @Test func `An idle connection is closed without a word, before and after a request`() async throws {
-        var limits = AdminLimits()
+        var limits = AdminLimits.patient
         limits.idleTimeout = .milliseconds(50)
         try await withServer(limits: limits) { port in
             #expect(try RawClient(port: port).rest() == "")
-            let client = try RawClient(port: port)
-            #expect(try client.get("/healthz").body == "ok")
-            #expect(try client.rest() == "")
+            // Its first request may come too late already.
+            while true {
+                let client = try RawClient(port: port)
+                guard let reply = try? client.get("/healthz") else { continue }
+                #expect(reply.body == "ok")
+                #expect(try client.rest() == "")
+                return
+            }
         }
     }
 
     @Test func `A peer that neither reads to the end nor closes is left after a while`() async throws {
-        var limits = AdminLimits()
+        var limits = AdminLimits.patient
         limits.lingerTimeout = .milliseconds(50)
         limits.maxConnections = 1
         limits.maxRefusals = 0
@@ -83,7 +88,7 @@ import Testing
             goOn.wait()
             writer.gauge("one", "One.", 1)
         }
-        var limits = AdminLimits()
+        var limits = AdminLimits.patient
         limits.drainTimeout = .hours(1)
         let server = makeServer(limits: limits, sources: [source])
         let port = try #require(try await server.start(host: "127.0.0.76", port: 0).port)
@@ -117,7 +122,7 @@ import Testing
 
     // A loopback address of its own: nobody else is given the port that is free again.
     @Test func `Stopping does not wait for ever`() async throws {
-        var limits = AdminLimits()
+        var limits = AdminLimits.patient
         limits.drainTimeout = .milliseconds(50)
         limits.lingerTimeout = .hours(1)
         let server = makeServer(limits: limits)

@@ -98,8 +98,20 @@ final class TestCore: Sendable {
     }
 }
 
+extension AdminLimits {
+    /// With all the time in the world: on a busy machine a client here may be kept from sending, and the server from
+    /// answering, for longer than either would be borne in earnest.
+    static var patient: AdminLimits {
+        var limits = AdminLimits()
+        limits.idleTimeout = .hours(1)
+        limits.requestTimeout = .hours(1)
+        limits.answerTimeout = .hours(1)
+        return limits
+    }
+}
+
 func makeServer(
-    limits: AdminLimits = AdminLimits(), sources: [MetricsSource] = [], core: TestCore = TestCore(),
+    limits: AdminLimits = .patient, sources: [MetricsSource] = [], core: TestCore = TestCore(),
     actionToken: String? = nil, isReady: @escaping @Sendable () -> Bool = { true }
 ) -> AdminServer {
     AdminServer(
@@ -109,7 +121,7 @@ func makeServer(
 
 /// Runs `body` beside a server of its own.
 func withServer(
-    limits: AdminLimits = AdminLimits(), sources: [MetricsSource] = [], core: TestCore = TestCore(),
+    limits: AdminLimits = .patient, sources: [MetricsSource] = [], core: TestCore = TestCore(),
     actionToken: String? = nil, isReady: @escaping @Sendable () -> Bool = { true },
     _ body: @escaping @Sendable (_ port: Int) throws -> Void
 ) async throws {
@@ -138,8 +150,8 @@ final class RawClient: Sendable {
     init(port: Int, host: UInt32 = 1) throws {
         file = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard file >= 0 else { throw Fault("no socket") }
-        // A server that says nothing fails the test instead of holding it up.
-        var patience = timeval(tv_sec: 60, tv_usec: 0)
+        // A server that says nothing fails the test instead of holding it up. It answers on threads that all tests share.
+        var patience = timeval(tv_sec: 600, tv_usec: 0)
         setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         var on: Int32 = 1
         setsockopt(file, Int32(IPPROTO_TCP), TCP_NODELAY, &on, 4)

@@ -25,11 +25,11 @@ struct Probe {
     /// Holds a lease for several ttls while it blocks every thread of Swift's pool.
     private static func blocking(_ address: String) async throws {
         try await AgentKeeperClient.withClient(of: address) { keeper in
-            try await keeper.withAgent(named: "probe", ttl: .seconds(2)) { agent in
-                let lease = try await agent.acquireLease(on: "probe", ttl: .seconds(2))
+            try await keeper.withAgent(named: "probe", ttl: .seconds(4)) { agent in
+                let lease = try await agent.acquireLease(on: "probe", ttl: .seconds(4))
                 await withTaskGroup(of: Void.self) { group in
                     for _ in 0..<sysconf(Int32(_SC_NPROCESSORS_ONLN)) {
-                        group.addTask { _ = sleep(6) }
+                        group.addTask { _ = sleep(10) }
                     }
                 }
                 let status = try await keeper.agent(agent.id).status

@@ -3,7 +3,7 @@
 import AgentKeeper
 import Testing
 
-@Suite("Calls of the SDK", .timeLimit(.minutes(1)))
+@Suite("Calls of the SDK", .timeLimit(.minutes(15)))
 struct CallsTests {
     @Test("An agent is registered as its card says, found by tool and words, and gone when it leaves")
     func registry() async throws {

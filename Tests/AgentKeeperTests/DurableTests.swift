@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 @Suite(
-    "The SDK and a durable daemon", .timeLimit(.minutes(1)),
+    "The SDK and a durable daemon", .timeLimit(.minutes(15)),
     .enabled("this daemon keeps its state in memory alone") { await isDurabilitySupported() })
 struct DurableTests {
     @Test("Agents, leases, policies and watches outlive a daemon that is killed and started again")

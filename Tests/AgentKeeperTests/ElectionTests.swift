@@ -4,7 +4,7 @@ import AgentKeeper
 import Glibc
 import Testing
 
-@Suite("Elections of the SDK", .timeLimit(.minutes(2)))
+@Suite("Elections of the SDK", .timeLimit(.minutes(15)))
 struct ElectionTests {
     @Test("The first candidate leads, and the next one when it resigns; each is told")
     func succession() async throws {
@@ -120,7 +120,7 @@ struct ElectionTests {
     @Test("A leader whose daemon is killed, paused or cut off knows in time that it may lead no more", arguments: 0..<3)
     func away(_ way: Int) async throws {
         try await withNetwork { keeper, proxy, daemon in
-            let anna = try await keeper.register(AgentCard(name: "anna"), ttl: .seconds(2))
+            let anna = try await keeper.register(AgentCard(name: "anna"), ttl: .seconds(4))
             let failure = await error {
                 try await anna.withLeadership(of: "group") { leadership in
                     switch way {
@@ -128,11 +128,11 @@ struct ElectionTests {
                     case 1: kill(daemon.processID, SIGSTOP)
                     default: await proxy.hold()
                     }
-                    let disturbedAt = ContinuousClock.now
+                    let sinceDisturbed = Stopwatch()
                     #expect(await sleepUntilCancelled())
                     #expect(!leadership.isLeading)
                     // The daemon waits for twice the ttl and half a second before another may lead.
-                    #expect(ContinuousClock.now - disturbedAt < .milliseconds(4_500))
+                    #expect(sinceDisturbed.elapsed < .milliseconds(8_500))
                 }
             }
             guard case .leadershipLost(.unreachable) = failure else {

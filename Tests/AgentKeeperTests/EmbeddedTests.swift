@@ -5,7 +5,7 @@ import Testing
 
 @testable import AgentKeeper
 
-@Suite("The embedded daemon", .timeLimit(.minutes(2)))
+@Suite("The embedded daemon", .timeLimit(.minutes(15)))
 struct EmbeddedTests {
     @Test("Two daemons at once don't meet, and each ends with its client")
     func two() async throws {

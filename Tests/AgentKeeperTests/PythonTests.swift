@@ -11,7 +11,7 @@ import Testing
 private let python = ProcessInfo.processInfo.environment["AGENTKEEPER_PYTHON"]
 
 @Suite(
-    "The Python package beside the SDK", .timeLimit(.minutes(1)),
+    "The Python package beside the SDK", .timeLimit(.minutes(15)),
     .enabled(if: python != nil, "AGENTKEEPER_PYTHON does not name a Python with agentkeeper"))
 struct PythonTests {
     private func together(_ body: (AgentKeeperClient, PythonPeer) async throws -> Void) async throws {

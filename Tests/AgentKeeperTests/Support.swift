@@ -1,6 +1,7 @@
 // What the suites share: a daemon for all of them where they don't harm each other, and how to fail well.
 
 import AgentKeeper
+import Foundation
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -34,6 +35,25 @@ func unique(_ name: String) -> String { "\(name)-\(UInt64.random(in: 0...UInt64.
 func sleepUntilCancelled() async -> Bool {
     try? await Task.sleep(for: .seconds(60))
     return Task.isCancelled
+}
+
+/// Time as it passes for us: without that for which our threads were ready to run and the machine had something else to do
+/// (the second number of /proc/self/task/*/schedstat).
+struct Stopwatch {
+    private let begun = ContinuousClock.now
+    private let withheld = Self.withheld()
+
+    var elapsed: Duration { ContinuousClock.now - begun - (Self.withheld() - withheld) }
+
+    private static func withheld() -> Duration {
+        let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? []
+        let waits = threads.compactMap { thread in
+            // One that has ended meanwhile has no file.
+            let text = try? String(contentsOfFile: "/proc/self/task/\(thread)/schedstat", encoding: .utf8)
+            return text?.split(separator: " ").dropFirst().first.flatMap { Int64($0) }
+        }
+        return .nanoseconds(waits.reduce(0, +))
+    }
 }
 
 /// What several tasks say, in order.

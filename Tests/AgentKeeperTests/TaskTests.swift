@@ -5,7 +5,7 @@ import Glibc
 import Synchronization
 import Testing
 
-@Suite("Tasks of the SDK", .timeLimit(.minutes(2)))
+@Suite("Tasks of the SDK", .timeLimit(.minutes(15)))
 struct TaskTests {
     @Test("A worker's loop gets the tasks that it has the tools for, in order, and completes or fails them")
     func loop() async throws {
@@ -40,7 +40,7 @@ struct TaskTests {
     func renewed() async throws {
         try await shared.withClient { keeper in
             let tool = unique("tool")
-            let id = try await keeper.createTask("long", requiredTools: [tool], ttl: .seconds(3)).id
+            let id = try await keeper.createTask("long", requiredTools: [tool], ttl: .seconds(6)).id
             try await keeper.withAgent(named: "anna", tools: [tool]) { agent in
                 for await task in agent.tasks() {
                     let events = try await keeper.watch(WatchFilter(task: id))
@@ -64,7 +64,7 @@ struct TaskTests {
     func letGo() async throws {
         try await shared.withClient { keeper in
             let tool = unique("tool")
-            let id = try await keeper.createTask("dropped", requiredTools: [tool], ttl: .seconds(1)).id
+            let id = try await keeper.createTask("dropped", requiredTools: [tool], ttl: .seconds(4)).id
             let anna = try await keeper.register(AgentCard(name: "anna", tools: [tool]))
             for await task in anna.tasks() {
                 #expect(task.id == id)

@@ -4,7 +4,7 @@ import AgentKeeper
 import Glibc
 import Testing
 
-@Suite("Watches of the SDK", .timeLimit(.minutes(2)))
+@Suite("Watches of the SDK", .timeLimit(.minutes(15)))
 struct WatchTests {
     @Test("What is done after watch returned is seen, as it was, in order and filtered")
     func sees() async throws {

@@ -34,13 +34,13 @@ class Shell:
         self.environment |= environment
         self.started = []
 
-    def run(self, *arguments, stdin=None, status=0, environment=None, timeout=30):
+    def run(self, *arguments, stdin=None, status=0, environment=None, timeout=PATIENCE):
         """Runs a command to its end, and gives what it wrote to standard output."""
         done = self.outcome(*arguments, stdin=stdin, environment=environment, timeout=timeout)
         assert done.returncode == status, f"status {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def outcome(self, *arguments, stdin=None, environment=None, timeout=30):
+    def outcome(self, *arguments, stdin=None, environment=None, timeout=PATIENCE):
         return subprocess.run(
             [BINARY, *map(str, arguments)],
             input=stdin,

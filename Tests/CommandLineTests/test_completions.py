@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from keeper import BINARY
+from keeper import PATIENCE
 from shell import Shell
 
 
@@ -30,7 +30,7 @@ def bash(shell, directory, words):
         $(complete -p agentkeeper | sed 's/.*-F \\([^ ]*\\).*/\\1/') agentkeeper '{words[-1]}' '{words[-2]}'
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
-    done = subprocess.run(["bash", "-c", lines], capture_output=True, text=True, env=shell.environment, timeout=20)
+    done = subprocess.run(["bash", "-c", lines], capture_output=True, text=True, env=shell.environment, timeout=PATIENCE)
     assert done.stderr == "", done.stderr
     return {line.strip() for line in done.stdout.splitlines()}
 
@@ -40,7 +40,7 @@ def fish(shell, directory, words):
     line = " ".join(words)
     done = subprocess.run(
         ["fish", "--no-config", "-c", f"source {path}; complete -C '{line}'"],
-        capture_output=True, text=True, env=shell.environment | {"HOME": str(directory)}, timeout=20,
+        capture_output=True, text=True, env=shell.environment | {"HOME": str(directory)}, timeout=PATIENCE,
     )
     assert done.stderr == "", done.stderr
     return {line.split("\t")[0] for line in done.stdout.splitlines()}

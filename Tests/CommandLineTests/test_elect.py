@@ -2,7 +2,7 @@
 
 import signal
 
-from keeper import eventually
+from keeper import PATIENCE, eventually
 from shell import lives
 from test_lock import pids
 
@@ -26,8 +26,8 @@ def test_the_next_leads_when_the_first_has_ended(shell, client, tmp_path):
     eventually(lambda: client.ListElections().elections[0].candidates == 2, "the second stands")
     assert second.poll() is None
     first.terminate()
-    assert first.wait(10) == 128 + signal.SIGTERM
-    assert second.communicate(timeout=10)[0] == "second\n" and second.returncode == 0
+    assert first.wait(PATIENCE) == 128 + signal.SIGTERM
+    assert second.communicate(timeout=PATIENCE)[0] == "second\n" and second.returncode == 0
 
 
 def test_a_group_that_is_led_is_75(shell, client):
@@ -48,7 +48,7 @@ def test_lost_leadership_ends_the_command_with_76(shell, client, tmp_path):
     running = shell.start("elect", "g", "--kill-after", "200ms", "--", "sh", "-c", script)
     (pid,) = pids(tmp_path / "pid", 1)
     client.Resign(group="g", agent_id=leader(client))
-    error = running.communicate(timeout=10)[1]
+    error = running.communicate(timeout=PATIENCE)[1]
     assert running.returncode == 76 and error.count("\n") == 1 and "lost" in error and not lives(pid)
 
 
@@ -60,12 +60,12 @@ def test_again_stands_and_runs_anew(shell, client, tmp_path):
     first, second = pids(tmp_path / "pids", 2)
     assert not lives(first) and lives(second)
     running.terminate()
-    assert running.wait(10) == 128 + signal.SIGTERM
+    assert running.wait(PATIENCE) == 128 + signal.SIGTERM
 
 
 def test_a_leader_that_is_killed_takes_its_command_with_it(shell, client, tmp_path):
     script = f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 600; sleep 600"
-    running = shell.start("elect", "g", "--ttl", "1s", "--", "sh", "-c", script)
+    running = shell.start("elect", "g", "--ttl", "4s", "--", "sh", "-c", script)
     (pid,) = pids(tmp_path / "pid", 1)
     running.kill()
     line = f"grep -q '^State:.[^Z]' /proc/{pid}/status 2> /dev/null && echo lives; echo next"

@@ -3,7 +3,7 @@
 import re
 import subprocess
 
-from keeper import ROOT
+from keeper import PATIENCE, ROOT
 
 
 def commands():
@@ -16,7 +16,7 @@ def test_the_examples_of_the_readme_work(shell, tmp_path):
     lines = [line.replace("/tmp/", f"{tmp_path}/") for line in commands()]
     assert len(lines) > 10 and all("agentkeeper " in line for line in lines)
     done = subprocess.run(
-        ["bash", "-e", "-c", "\n".join(lines)], capture_output=True, text=True, env=shell.environment, timeout=60
+        ["bash", "-e", "-c", "\n".join(lines)], capture_output=True, text=True, env=shell.environment, timeout=PATIENCE
     )
     assert done.returncode == 0 and done.stderr == "", done.stderr
     for shown in ("at work under token 1", "I lead", "report-8", "allowed by policy", "task.completed"):

@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 
 from golden_files import same
-from keeper import BINARY, pb
+from keeper import BINARY, PATIENCE, pb
 from shell import IDS, on_terminal, plain
 
 
@@ -154,7 +154,7 @@ def test_nobody_reading_any_more_ends_it_quietly(shell, client):
         done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=shell.environment)
         assert done.stderr == "" and done.stdout.splitlines()[-1] in ("0", "141")
     script = f"{BINARY} watch --after 0 | head -1; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=shell.environment, timeout=20)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=shell.environment, timeout=PATIENCE)
     assert done.stderr == "" and done.stdout.splitlines()[-1] == "141"
 
 

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from keeper import Daemon, eventually, free_ports
+from keeper import PATIENCE, Daemon, eventually, free_ports
 from shell import Shell
 
 
@@ -60,7 +60,7 @@ def test_acquiring_waits_when_it_is_asked_to(shell, client):
     waiting = shell.start("leases", "acquire", "t", "--agent", "ben", "--wait", "30s", "-o", "json")
     eventually(lambda: client.GetStatus().lease_waiters == 1, "the command waits")
     client.ReleaseLease(task_id="t", agent_id=anna, token=lease.token)
-    assert waiting.wait(10) == 0 and '"acquired": true' in waiting.communicate()[0]
+    assert waiting.wait(PATIENCE) == 0 and '"acquired": true' in waiting.communicate()[0]
 
 
 def test_who_acts_and_for_which_lease_is_taken_from_the_environment_of_lock(shell, client):

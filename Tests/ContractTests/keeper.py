@@ -4,6 +4,8 @@ The schema is compiled from protos/ at every run and kept in a descriptor pool o
 a stranger's generated client would find, and stand beside the PyPI package's modules, which declare the same names.
 """
 
+import atexit
+import functools
 import os
 import queue
 import re
@@ -23,11 +25,10 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc_tools import protoc
 
+from machine import PATIENCE, Stopwatch, free_ports  # noqa: F401  (for the tests, which know this module alone)
+
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("AGENTKEEPER_BIN", ROOT / ".build/release/agentkeeper")).resolve()
-
-# How long anything may take that should take no time, in seconds: only a hanging daemon meets it.
-PATIENCE = 10
 
 Code = grpc.StatusCode
 
@@ -86,6 +87,8 @@ class Call:
 
     def __init__(self, channel, method):
         self.request = message(method.input_type.full_name)
+        # A stream lives as long as the test that reads it, which waits for each event by itself.
+        self.timeout = 10 * PATIENCE if method.server_streaming else PATIENCE
         kind = channel.unary_stream if method.server_streaming else channel.unary_unary
         self.stub = kind(
             path_of(method),
@@ -93,11 +96,11 @@ class Call:
             response_deserializer=message(method.output_type.full_name).FromString,
         )
 
-    def __call__(self, timeout=PATIENCE, **fields):
-        return self.stub(self.request(**fields), timeout=timeout)
+    def __call__(self, timeout=..., **fields):
+        return self.stub(self.request(**fields), timeout=self.timeout if timeout is ... else timeout)
 
-    def future(self, timeout=PATIENCE, **fields):
-        return self.stub.future(self.request(**fields), timeout=timeout)
+    def future(self, timeout=..., **fields):
+        return self.stub.future(self.request(**fields), timeout=self.timeout if timeout is ... else timeout)
 
 
 class Client:
@@ -126,10 +129,15 @@ class Client:
 
 
 class Watcher:
-    """Reads a stream of events in the background, and hands them out in order."""
+    """Reads a stream of events in the background, and hands them out in order.
 
-    def __init__(self, call):
+    `watch.progress` comes whenever nothing else has come for some seconds, so on a busy machine at any time: only who
+    asks for it is given it.
+    """
+
+    def __init__(self, call, progress=False):
         self.call = call
+        self.progress = progress
         self.events = queue.Queue()
         self.error = None
         threading.Thread(target=self._read, daemon=True).start()
@@ -137,7 +145,8 @@ class Watcher:
     def _read(self):
         try:
             for event in self.call:
-                self.events.put(event)
+                if self.progress or getattr(event, "topic", None) != "watch.progress":
+                    self.events.put(event)
         except grpc.RpcError as error:
             self.error = error
         self.events.put(None)
@@ -176,7 +185,7 @@ def send_bytes(client, name, *messages):
     """Sends these bytes as the messages of one call, and reads the reply."""
     method = METHODS[name]
     kind = client.channel.stream_stream if method.server_streaming else client.channel.stream_unary
-    reply = kind(path_of(method))(iter(messages), timeout=10)
+    reply = kind(path_of(method))(iter(messages), timeout=PATIENCE)
     return list(reply) if method.server_streaming else reply
 
 
@@ -208,6 +217,42 @@ def eventually(condition, what):
         time.sleep(0.01)
 
 
+class Late(Exception):
+    """The machine let pass more time than a test has: what was to be shown could not be, and nothing is known."""
+
+
+@contextmanager
+def within(seconds):
+    """What has to happen before some time of the daemon's is over. Later than that, whatever went wrong means nothing."""
+    begun = time.monotonic()
+    try:
+        yield
+    except (Exception, pytest.fail.Exception) as error:
+        if time.monotonic() - begun > seconds:
+            raise Late from error
+        raise
+    if time.monotonic() - begun > seconds:
+        raise Late
+
+
+def again_when_late(test):
+    """Begins a test anew when it was too late for what it is about; it starts its daemons by itself."""
+
+    @functools.wraps(test)
+    def patient(*arguments, **options):
+        for _ in range(20):
+            before = set(Daemon.running)
+            try:
+                return test(*arguments, **options)
+            except Late:
+                for daemon in Daemon.running - before:
+                    daemon.process.send_signal(signal.SIGCONT)
+                    daemon.stop()
+        pytest.fail("this machine was too slow for it twenty times")
+
+    return patient
+
+
 def accepts(port, host="127.0.0.1"):
     """The Python package's own way of finding out whether a daemon is ready."""
     try:
@@ -215,17 +260,6 @@ def accepts(port, host="127.0.0.1"):
         return True
     except OSError:
         return False
-
-
-def free_ports(count):
-    """Ports that nobody listens on. They are held together, so that they differ."""
-    held = [socket.socket() for _ in range(count)]
-    for each in held:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in held]
-    for each in held:
-        each.close()
-    return ports
 
 
 def data_directory(arguments, environment):
@@ -246,6 +280,8 @@ class Daemon:
     command that starts it in place of itself, such as `setpriv`; `ports` are those of gRPC and metrics, if not any.
     """
 
+    running = set()
+
     def __init__(self, *arguments, environment=None, ready=True, prefix=(), ports=None):
         self.port, self.metrics_port = ports or free_ports(2)
         if not arguments:
@@ -257,6 +293,7 @@ class Daemon:
         self.log = tempfile.TemporaryFile("w+")
         command = [*prefix, BINARY, *arguments]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, env=clean)
+        Daemon.running.add(self)
         self.clients = []
         if ready:
             eventually(lambda: accepts(self.port) or self.process.poll() is not None, "the daemon is ready")
@@ -276,7 +313,9 @@ class Daemon:
         return os.pread(self.log.fileno(), 1 << 24, 0).rpartition(b"\n")[0].decode()
 
     def wait(self, timeout=PATIENCE):
-        return self.process.wait(timeout)
+        status = self.process.wait(timeout)
+        Daemon.running.discard(self)
+        return status
 
     def stop(self, how=signal.SIGTERM):
         """Stops it, and gives the exit status."""
@@ -292,6 +331,13 @@ class Daemon:
                 client.close()
             if self.directory:
                 self.directory.cleanup()
+
+
+@atexit.register
+def leave_nothing_behind():
+    """A test that failed has not stopped its daemons."""
+    for daemon in Daemon.running:
+        daemon.process.kill()
 
 
 def count_of(text, word):

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from keeper import BINARY, accepts, eventually
+from keeper import BINARY, PATIENCE, accepts, eventually
 
 
 def durable(directory):
@@ -36,5 +36,5 @@ try:
     )
 finally:
     daemon.terminate()
-    stopped = daemon.wait(10)
+    stopped = daemon.wait(PATIENCE)
 sys.exit(done.returncode or stopped)

@@ -1,7 +1,5 @@
 """SetPolicy, DeletePolicy, ListPolicies, CheckPolicy: wildcards, precedence, the reasons word for word."""
 
-import time
-
 import pytest
 
 from keeper import Code, Watcher, payload, pb, refused
@@ -123,10 +121,9 @@ def test_all_three_fields_must_match(client):
 def test_matching_has_no_bad_case(client):
     for number in range(20):
         put(client, f"p{number}", resource="a*" * 511 + "b")
-    begun = time.monotonic()
+    # Backtracking would take longer than the universe is old, and than the call's deadline; 20 times 1 KiB × 4 KiB is a
+    # moment.
     assert not check(client, resource="a" * 4_095 + "c")[0]
-    # Backtracking would take longer than the universe is old; 20 times 1 KiB × 4 KiB is a moment.
-    assert time.monotonic() - begun < 5
 
 
 def test_patterns_and_questions_are_bounded(client):

@@ -7,7 +7,7 @@ from google.protobuf import descriptor_pool, message_factory
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from keeper import FILES, SERVICES, Code, Daemon, Watcher, message, path_of, refused
+from keeper import FILES, PATIENCE, SERVICES, Code, Daemon, Watcher, message, path_of, refused
 
 PUBLIC = ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"]
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -30,7 +30,7 @@ def test_every_service_is_serving_by_its_name(health, service):
 def test_an_unknown_service_is_not_found_by_check_and_unknown_to_watch(health):
     with refused(Code.NOT_FOUND):
         health.Check(ask("agentkeeper.v1.Nothing"))
-    watch = health.Watch(ask("agentkeeper.v1.Nothing"), timeout=10)
+    watch = health.Watch(ask("agentkeeper.v1.Nothing"), timeout=PATIENCE)
     assert next(watch).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
     watch.cancel()
 
@@ -43,7 +43,7 @@ def test_list_tells_the_status_of_all(health):
 def test_watch_tells_the_status_at_once_and_that_it_ends():
     daemon = Daemon()
     stub = health_pb2_grpc.HealthStub(daemon.client().channel)
-    watcher = Watcher(stub.Watch(ask("agentkeeper.v1.LeaseService"), timeout=10))
+    watcher = Watcher(stub.Watch(ask("agentkeeper.v1.LeaseService"), timeout=PATIENCE))
     assert watcher.next().status == SERVING
     daemon.process.send_signal(signal.SIGTERM)
     last = watcher.next()
@@ -84,7 +84,7 @@ def conversation(client, request):
         request_serializer=question.SerializeToString,
         response_deserializer=answer.FromString,
     )
-    return lambda *questions: list(stub(iter([question(**each) for each in questions]), timeout=10))
+    return lambda *questions: list(stub(iter([question(**each) for each in questions]), timeout=PATIENCE))
 
 
 @pytest.mark.parametrize(

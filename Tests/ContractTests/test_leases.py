@@ -1,9 +1,11 @@
 """AcquireLease, RenewLease, ReleaseLease: one holder at a time, tokens that only grow, waiting, retries."""
 
+import time
+
 import grpc
 import pytest
 
-from keeper import Code, Watcher, payload, refused, seconds
+from keeper import Code, Stopwatch, Watcher, payload, refused, seconds
 
 UNKNOWN = "0" * 32
 
@@ -58,10 +60,12 @@ def test_tokens_grow_over_all_tasks_and_claims(client, agents):
 
 
 def test_renewal_counts_from_now_and_0_repeats_the_last_ttl(client, agents):
+    begun = time.monotonic()
     lease = client.lease("t", agents[0], ttl_seconds=100)
     kept = client.RenewLease(**held(lease)).lease
     assert kept.token == lease.token and kept.acquired_at == lease.acquired_at
-    assert 100 <= seconds(kept.expires_at) - seconds(lease.acquired_at) < 100 + 10
+    gone = time.monotonic() - begun
+    assert 100 <= seconds(kept.expires_at) - seconds(lease.acquired_at) <= 100 + gone + 0.01
     longer = client.RenewLease(**held(lease), ttl_seconds=1_000).lease
     again = client.RenewLease(**held(lease)).lease
     assert seconds(again.expires_at) >= seconds(longer.expires_at)
@@ -109,15 +113,17 @@ def test_a_second_release_does_nothing_whoever_holds_the_lease(client, agents):
     assert [event.topic for event in watcher.take(3)] == ["lease.released", "lease.acquired", "lease.renewed"]
 
 
-def test_a_release_after_expiry_tells_the_holder_that_it_had_lost(client, agents):
+def test_a_release_after_expiry_tells_the_holder_that_it_had_lost(daemon, client, agents):
+    watch = Stopwatch(daemon.process)
     watcher = Watcher(client.Watch(topics=["lease.expired"]))
     lease = client.lease("t", agents[0], ttl_seconds=1)
     event = watcher.next()
+    watch.look()
     for end in (client.ReleaseLease, client.RenewLease):
         with refused(Code.NOT_FOUND, "t"):
             end(**held(lease))
-    # At the deadline, never before, at most 500 ms after.
-    assert 0 <= seconds(event.occurred_at) - seconds(lease.expires_at) <= 0.5
+    # At the deadline, never before, at most 500 ms after, when the machine lets it.
+    assert 0 <= seconds(event.occurred_at) - seconds(lease.expires_at) <= 0.5 + watch.allowance
     assert payload(event).token == lease.token
 
 

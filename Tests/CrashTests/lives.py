@@ -7,11 +7,11 @@ import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-from keeper import BINARY, Daemon, eventually
+from keeper import BINARY, PATIENCE, Daemon, eventually
+from machine import stands_still
 
 # The file that a person reads with `sqlite3`.
 DATABASE = "agentkeeper.db"
@@ -52,15 +52,10 @@ def kill(daemon, wait_for_clients=lambda: None):
 def freeze(daemon):
     """SIGSTOP, until every thread stands still: what is sent from then on is not read."""
     daemon.process.send_signal(signal.SIGSTOP)
-    threads = Path(f"/proc/{daemon.process.pid}/task")
-    eventually(lambda: all(state(thread) == "T" for thread in threads.iterdir()), "the daemon stands still")
+    eventually(lambda: stands_still(daemon.process.pid), "the daemon stands still")
 
 
-def state(thread):
-    return (thread / "stat").read_text().rpartition(") ")[2][0]
-
-
-def run(*arguments, prefix=(), timeout=30, environment=None):
+def run(*arguments, prefix=(), timeout=PATIENCE, environment=None):
     """Runs the binary to its end."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AGENTKEEPER_")}
     return subprocess.run(

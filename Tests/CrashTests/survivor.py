@@ -99,7 +99,7 @@ class Survivor:
     def read_on(self, is_last):
         while True:
             event = self.watcher.next()
-            if event is not None and event.topic != "watch.progress":
+            if event is not None:
                 self.world.apply(event)
             if is_last(event):
                 return

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from keeper import Code, Daemon
+from keeper import PATIENCE, Code, Daemon
 from linear import DENIED, FREE, HELD, OK, WON, Call, contradiction, inf, tokens_grow
 from lives import kill, start, start_in_memory
 from told import End, Told
@@ -73,7 +73,7 @@ class Client:
         return asked
 
     def ask(self, connection, call, **fields):
-        timeout = 0.002 if self.random.random() < self.hurry else 10
+        timeout = 0.002 if self.random.random() < self.hurry else PATIENCE
         return self.told.ask(connection, call, timeout=timeout, agent_id=self.agent, **fields)
 
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from keeper import count_of, eventually, seconds
+from keeper import PATIENCE, count_of, eventually, seconds
 from lives import DATABASE, needs, start
 
 pytestmark = needs("sqlite3")
@@ -13,7 +13,7 @@ pytestmark = needs("sqlite3")
 
 def select(directory, sql):
     """What a person reads who types this."""
-    done = subprocess.run(["sqlite3", "-json", directory / DATABASE, sql], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["sqlite3", "-json", directory / DATABASE, sql], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout or "[]")
 
@@ -98,7 +98,7 @@ def test_a_transaction_that_somebody_holds_open_stops_no_call(directory, person)
 
     eventually(warned, "a warning that the database is held")
     assert select(directory, "SELECT * FROM leases") == []
-    process.communicate("ROLLBACK;\n", timeout=10)
+    process.communicate("ROLLBACK;\n", timeout=PATIENCE)
     (row,) = there(directory, "SELECT token FROM leases")
     assert row["token"] == lease.token.value
     assert count_of(daemon.output(), "WARNING") == 1, daemon.output()

@@ -11,7 +11,7 @@ from enum import Enum
 
 import grpc
 
-from keeper import Code
+from keeper import PATIENCE, Code
 
 
 class End(Enum):
@@ -53,7 +53,7 @@ class Told:
     calls: list = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def ask(self, client, call, timeout=10, **fields):
+    def ask(self, client, call, timeout=PATIENCE, **fields):
         """Makes a call and writes down how it ended."""
         asked = Asked(call, fields, time.monotonic())
         try:

@@ -144,6 +144,7 @@ def open_page(browser, start, request):
 
     def begin(url, before=lambda page: None, **options):
         context = browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | options))
+        context.set_default_timeout(PATIENCE * 1000)
         contexts.append(context)
         page = context.new_page()
         watched.watch(page)

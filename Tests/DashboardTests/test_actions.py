@@ -5,7 +5,7 @@ import json
 
 import pytest
 from conftest import live, row
-from keeper import payload
+from keeper import PATIENCE, payload
 from playwright.sync_api import expect
 
 
@@ -19,7 +19,7 @@ def session(daemon):
 
 
 def ask(daemon, method, path, body=None, **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", daemon.metrics_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.metrics_port, timeout=PATIENCE)
     connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
     reply = connection.getresponse()
     answer = reply.status, reply.read()

@@ -182,7 +182,7 @@ def test_both_colour_schemes_are_there_and_the_choice_is_remembered(open_page, d
 
 
 def test_those_who_want_less_motion_have_bars_that_step(open_page, daemon, client):
-    client.lease("report-7", client.agent("anna"), ttl_seconds=20)
+    client.lease("report-7", client.agent("anna"), ttl_seconds=100)
     page = live(open_page(f"{daemon.url}/leases", reduced_motion="reduce"))
     expect(row(page, "report-7")).to_have_count(1)
     scales = page.evaluate("""() => new Promise(done => {
@@ -193,8 +193,8 @@ def test_those_who_want_less_motion_have_bars_that_step(open_page, daemon, clien
             if (seen.length === 3) done(seen);
         }).observe(bar, { attributes: true });
     })""")
-    # Each is a whole number of the lease's twenty seconds, where others see tenths.
-    assert all(abs(scale * 20 - round(scale * 20)) < 0.01 for scale in scales), scales
+    # Each is a whole number of the lease's hundred seconds, where others see tenths.
+    assert all(abs(scale * 100 - round(scale * 100)) < 0.001 for scale in scales), scales
 
 
 def test_hostile_names_are_text_and_nothing_else(open_page, daemon, client):

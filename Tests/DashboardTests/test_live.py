@@ -5,33 +5,32 @@ import time
 from urllib.parse import urlsplit
 
 from conftest import live, row
+from machine import withheld_from_all
 from playwright.sync_api import expect
 
 
-def test_a_change_is_seen_within_a_second(page, client):
-    """The best of a few counts: what is proved is how the page hears of it, not how busy this machine is."""
-    live(page)
-    tile = page.locator(".tile").filter(has_text="Agents alive").locator(".tile-value")
+def least_time(client, seen):
+    """Registers agents, and gives the shortest time in which one was seen, in seconds: what is proved is how the page hears
+    of it, and so what the machine withheld from daemon and browser does not count."""
     took = []
     for number in range(1, 6):
         client.agent(f"agent-{number}")
-        begun = time.monotonic()
-        expect(tile).to_have_text(str(number))
-        took.append(time.monotonic() - begun)
+        begun, withheld = time.monotonic(), withheld_from_all()
+        seen(number)
+        took.append(time.monotonic() - begun - (withheld_from_all() - withheld))
     print("seen after", took)
-    assert min(took) < 1
+    return min(took)
+
+
+def test_a_change_is_seen_within_a_second(page, client):
+    live(page)
+    tile = page.locator(".tile").filter(has_text="Agents alive").locator(".tile-value")
+    assert least_time(client, lambda number: expect(tile).to_have_text(str(number))) < 1
 
 
 def test_the_log_shows_an_event_within_a_second(open_page, daemon, client):
     page = live(open_page(f"{daemon.url}/log"))
-    took = []
-    for number in range(1, 6):
-        client.agent(f"agent-{number}")
-        begun = time.monotonic()
-        expect(row(page, f"agent-{number} registered")).to_have_count(1)
-        took.append(time.monotonic() - begun)
-    print("seen after", took)
-    assert min(took) < 1
+    assert least_time(client, lambda number: expect(row(page, f"agent-{number} registered")).to_have_count(1)) < 1
 
 
 def test_one_stream_is_all_that_a_view_asks_for(open_page, daemon, client):
@@ -86,7 +85,7 @@ def scale(page):
 
 def test_the_bar_of_a_lease_moves_by_itself_and_a_renewal_refills_it(open_page, daemon, client):
     anna = client.agent("anna")
-    lease = client.lease("report-7", anna, ttl_seconds=20)
+    lease = client.lease("report-7", anna, ttl_seconds=50)
     page = open_page(f"{daemon.url}/leases")
     expect(page.locator(".bar-fill").first).to_have_attribute("style", re.compile("scaleX"))
     begun = scale(page)
@@ -95,7 +94,7 @@ def test_the_bar_of_a_lease_moves_by_itself_and_a_renewal_refills_it(open_page, 
     )
     client.RenewLease(task_id="report-7", agent_id=anna, token=lease.token, ttl_seconds=600)
     expect(row(page, "report-7")).to_contain_text("min")
-    assert scale(page) > 0.9
+    page.wait_for_function("parseFloat(document.querySelector('.bar-fill').style.transform.slice(7)) > 0.9")
 
 
 def test_the_log_can_be_paused_and_resumed(open_page, daemon, client):

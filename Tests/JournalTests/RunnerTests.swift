@@ -43,7 +43,7 @@ private final class Watch: Sendable {
 
 private let noRoom = "there is no room for more on the disk of DIR: 8 MiB must be free, for what has to go on"
 
-@Suite(.timeLimit(.minutes(1))) struct RunnerTests {
+@Suite(.timeLimit(.minutes(15))) struct RunnerTests {
     private let directory = TemporaryDirectory()
     private let disk: FaultyDisk
     private let watch = Watch()

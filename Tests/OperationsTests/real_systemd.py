@@ -13,13 +13,12 @@ import time
 from pathlib import Path
 
 from isolated import __file__ as ISOLATED
-from keeper import ROOT
+from keeper import PATIENCE, ROOT
 
 SYSTEMD = "/lib/systemd/systemd"
 # Empty in there: what is written to these places stays in there.
 OWN = ("/run", "/tmp", "/usr/local/bin", "/etc/systemd/system", "/etc/default", "/var/lib", "/var/log")
 NAMESPACES = ("--mount", "--pid", "--cgroup", "--uts", "--ipc", "--net")
-PATIENCE = 30
 
 INSIDE = r"""
 set -e

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from isolated import __file__ as ISOLATED
-from keeper import BINARY, ROOT
+from keeper import BINARY, PATIENCE, ROOT
 from places import OPERATIONS, TOOLS
 
 DOCKERFILE = OPERATIONS / "docker/Dockerfile"
@@ -105,7 +105,7 @@ inside() { chroot --userspec=$USER_ID:$USER_ID $ROOT "$@"; }
 ! inside $HEALTH 2> /dev/null
 chroot --userspec=$USER_ID:$USER_ID $ROOT $ENTRY $CMD 2> $LOG &
 daemon=$!
-for attempt in $(seq 100); do
+for attempt in $(seq 600); do
     if inside $HEALTH > /dev/null 2>&1; then break; fi
     sleep 0.1
 done
@@ -148,7 +148,7 @@ def test_the_last_stage_runs_read_only_as_its_user_with_nothing_but_its_packages
             ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private", sys.executable, ISOLATED, "bash", "-c", LIFE],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=2 * PATIENCE,
             env=environment
             | {
                 "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

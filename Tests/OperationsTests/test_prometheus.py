@@ -15,16 +15,13 @@ from contextlib import suppress
 import pytest
 import yaml
 
-from keeper import Code, Daemon, Watcher, free_ports, refused
+from keeper import PATIENCE, Code, Daemon, Watcher, free_ports, refused
 from places import BOARD, OPERATIONS, PROMETHEUS, RULES
 from raw_http2 import Connection
 
 BOARD_JSON = json.loads(BOARD.read_text())
 PANELS = [panel for panel in BOARD_JSON["panels"] if panel["type"] != "row"]
 MAX_CONNECTIONS = 20
-
-# Prometheus evaluates once a second, and some things take three.
-PATIENCE = 60
 
 
 def sooner(rules):
@@ -59,9 +56,11 @@ class Prometheus:
     def get(self, path, **parameters):
         url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         try:
-            with urllib.request.urlopen(url, timeout=10) as reply:
+            with urllib.request.urlopen(url, timeout=PATIENCE) as reply:
                 return json.load(reply)["data"]
         except urllib.error.HTTPError as error:
+            if error.code == 503:  # it is not ready yet
+                raise
             raise AssertionError(f"{path} {parameters}: {error.read().decode()}") from None
 
     def query(self, expression):
@@ -81,7 +80,7 @@ class Prometheus:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
+        self.process.wait(PATIENCE)
         self.log.close()
 
 
@@ -190,16 +189,32 @@ def test_the_boards_annotations_and_variables_can_be_asked_for(prometheus):
     assert prometheus.query(metric) == [1]
 
 
+# What a slow machine brings, and what is to be seen then.
+SLOWNESS = {
+    "AgentKeeperSlow": "max_over_time(agentkeeper:rpc_duration_seconds:p99_rate5m[10m]) > 0.1",
+    "AgentKeeperCommitsSlow": "max_over_time(agentkeeper:journal_commit_duration_seconds:p99_rate5m[10m]) > 0.25",
+}
+
+
 def test_nothing_fires_while_all_is_well(prometheus):
-    assert prometheus.firing() == set()
+    def well():
+        slow = {alert for alert, expression in SLOWNESS.items() if prometheus.query(expression)}
+        return prometheus.firing() <= slow
+
+    within_patience(well, "nothing fires")  # a scrape may have taken too long, and is over
 
 
 def test_agents_that_fall_silent_wake_somebody_and_again_when_they_are_lost(world, prometheus):
     daemon, _ = world
     client = daemon.client()
-    for index in range(4):
-        client.agent(f"silent-{index}", ttl=2)
-    within_patience(lambda: "AgentKeeperAgentsUnreachable" in prometheus.firing(), "silent agents are told of")
+    for _ in range(4):
+        client.agent("silent", ttl=2)
+
+    def told():
+        client.agent("silent", ttl=2)  # each is unreachable for two seconds only: the next one is in its place
+        return "AgentKeeperAgentsUnreachable" in prometheus.firing()
+
+    within_patience(told, "silent agents are told of")
     within_patience(lambda: "AgentKeeperAgentsLost" in prometheus.firing(), "lost agents are told of")
     within_patience(lambda: "AgentKeeperAgentsUnreachable" not in prometheus.firing(), "it is over: they are dead")
     client.close()
@@ -219,6 +234,7 @@ def test_peers_that_break_the_protocol_are_told_of(world, prometheus):
 
 def test_a_client_that_opens_too_many_connections_is_told_of_before_any_is_refused_and_after(world, prometheus):
     daemon, _ = world
+    within_patience(lambda: prometheus.query("agentkeeper_connections_open") == [1], "the others have left")
     few = [Connection(daemon.port) for _ in range(MAX_CONNECTIONS - 2)]
     within_patience(lambda: "AgentKeeperConnectionsNearLimit" in prometheus.firing(), "the limit is near")
     assert "AgentKeeperConnectionsRefused" not in prometheus.firing()

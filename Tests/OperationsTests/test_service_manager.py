@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from keeper import BINARY, Client, accepts, eventually, free_ports
+from keeper import BINARY, PATIENCE, Client, accepts, eventually, free_ports
+from machine import read, stands_still
 from manager import Manager, listener, port_of
 
 ANYWHERE = ("--addr=127.0.0.1:0", "--metrics-addr=off")
@@ -26,7 +27,7 @@ def nothing_is_left_behind():
 
 
 def get(port, path):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as reply:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as reply:
         return reply.read().decode()
 
 
@@ -51,7 +52,7 @@ def test_it_is_ready_when_it_takes_calls_and_says_when_it_stops(abstract):
 def test_what_keeps_it_from_starting_is_its_status_and_it_never_was_ready():
     with listener() as taken:
         manager = Manager(f"--addr=127.0.0.1:{port_of(taken)}", "--metrics-addr=off")
-        assert manager.process.wait(10) == 1
+        assert manager.process.wait(PATIENCE) == 1
     words = manager.hear_all()
     assert not any("READY" in word for word in words)
     assert "another program listens there" in words[-1]["STATUS"]
@@ -89,7 +90,7 @@ def test_a_daemon_that_is_stopped_feeds_no_watchdog_and_feeds_it_again_when_it_g
     manager = Manager(*ANYWHERE, watchdog=0.2)
     manager.hear_until("WATCHDOG")
     manager.process.send_signal(signal.SIGSTOP)
-    eventually(lambda: state_of(manager.process.pid) == "T", "it is stopped")
+    eventually(lambda: stands_still(manager.process.pid), "it is stopped")
     manager.hear_all()
     assert manager.hear(timeout=1) is None
     manager.process.send_signal(signal.SIGCONT)
@@ -97,12 +98,8 @@ def test_a_daemon_that_is_stopped_feeds_no_watchdog_and_feeds_it_again_when_it_g
     assert manager.stop() == 0
 
 
-def state_of(pid):
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-
-
 def threads(pid):
-    return {int(each.name): (each / "comm").read_text().strip() for each in Path(f"/proc/{pid}/task").iterdir()}
+    return {int(each.name): read(each / "comm").strip() for each in Path(f"/proc/{pid}/task").iterdir()}
 
 
 def test_an_event_loop_that_no_longer_comes_round_starves_the_watchdog():
@@ -111,10 +108,10 @@ def test_an_event_loop_that_no_longer_comes_round_starves_the_watchdog():
     loops = sorted(thread for thread, name in threads(manager.process.pid).items() if name.startswith("NIO-ELT"))
     assert len(loops) == 2, threads(manager.process.pid)
     with freezing(loops[1]):
-        time.sleep(0.3)  # a round that was under way may still end
+        # A round that was under way may still end.
+        eventually(lambda: "event loop 2 of 2 does not answer" in manager.output(), "that it does not answer")
         manager.hear_all()
         assert manager.hear(timeout=1) is None
-        assert "event loop 2 of 2 does not answer" in manager.output()
     assert manager.hear_until("WATCHDOG")
     eventually(lambda: "works again" in manager.output(), "that it works again")
     assert manager.stop() == 0
@@ -130,7 +127,7 @@ class freezing:
         self.ready, self.done = threading.Event(), threading.Event()
         self.tracer = threading.Thread(target=self.hold)
         self.tracer.start()
-        assert self.ready.wait(10)
+        assert self.ready.wait(PATIENCE)
 
     def hold(self):
         libc = ctypes.CDLL(None, use_errno=True)
@@ -149,8 +146,14 @@ class freezing:
         self.tracer.join()
 
 
+def are_traced(pid):
+    """Whether every thread of a process has a tracer."""
+    statuses = [read(status) for status in Path(f"/proc/{pid}/task").glob("*/status")]
+    return not any("TracerPid:\t0\n" in status for status in statuses)
+
+
 def test_a_disk_that_does_not_answer_starves_the_watchdog(tmp_path):
-    # The log's sync hangs for as long as strace holds it up, and everything else goes on.
+    # The log's sync hangs for as long as strace is there to hold it up, and everything else goes on.
     (port,) = free_ports(1)
     manager = Manager(f"--addr=127.0.0.1:{port}", "--metrics-addr=off", f"--data-dir={tmp_path}", watchdog=0.4)
     manager.hear_until("WATCHDOG")
@@ -159,17 +162,17 @@ def test_a_disk_that_does_not_answer_starves_the_watchdog(tmp_path):
     # Which thread commits is seen from the outside: the one that syncs when something is written.
     slow = subprocess.Popen(
         ["strace", "-qq", "-f", "-p", str(manager.process.pid), "-o", "/dev/null", "-e", "trace=fdatasync,pwritev2,fsync,pwrite64,pwritev"]
-        + ["-e", "inject=fdatasync,pwritev2,fsync,pwrite64,pwritev:delay_enter=3000000"],
+        + ["-e", "inject=fdatasync,pwritev2,fsync,pwrite64,pwritev:delay_enter=600000000"],
         stderr=subprocess.PIPE,
     )
     try:
-        eventually(lambda: b"TracerPid:\t0" not in Path(f"/proc/{manager.process.pid}/status").read_bytes(), "strace is there")
-        call = client.AcquireLease.future(task_id="t", agent_id=agent, timeout=30)
+        eventually(lambda: are_traced(manager.process.pid), "strace is there")
+        call = client.AcquireLease.future(task_id="t", agent_id=agent)
         eventually(lambda: "the disk does not answer" in manager.output(), "the disk is what it waits for")
         assert not call.done()
     finally:
         slow.terminate()
-        slow.wait(10)
+        slow.wait(PATIENCE)
     assert call.result().acquired
     manager.hear_all()
     assert manager.hear_until("WATCHDOG")
@@ -179,7 +182,7 @@ def test_a_disk_that_does_not_answer_starves_the_watchdog(tmp_path):
 
 def test_a_daemon_that_belongs_to_a_program_does_not_speak_for_that_program():
     manager = Manager(*ANYWHERE, "--exit-with-parent", watchdog=0.1)
-    assert manager.process.wait(10) == 0  # the end of its input has come
+    assert manager.process.wait(PATIENCE) == 0  # the end of its input has come
     assert manager.hear_all() == []
 
 
@@ -210,7 +213,7 @@ def test_a_manager_that_is_gone_is_told_of_once_and_does_no_harm():
 )
 def test_an_environment_that_no_manager_makes_is_one_line_that_names_the_variable(variables):
     manager = Manager(*ANYWHERE, **variables)
-    assert manager.process.wait(10) == 1
+    assert manager.process.wait(PATIENCE) == 1
     (line,) = manager.output().splitlines()
     assert any(name.removeprefix("SET_") in line for name in variables), line
 
@@ -276,7 +279,7 @@ def test_an_ipv6_socket_is_one_like_any_other():
 def test_connections_that_came_before_the_start_are_served():
     with listener() as grpc:
         early = [Client(port_of(grpc)) for _ in range(20)]
-        futures = [client.Register.future(card=dict(name="early"), ttl_seconds=60, timeout=30) for client in early]
+        futures = [client.Register.future(card=dict(name="early"), ttl_seconds=60) for client in early]
         manager = Manager("--metrics-addr=off", sockets=[grpc])
         assert len({future.result().agent_id for future in futures}) == 20
         for client in early:
@@ -290,7 +293,7 @@ def test_the_port_stays_open_from_one_daemon_to_the_next():
         first.hear_until("READY")
         assert first.stop() == 0
         client = Client(port_of(grpc))
-        between = client.Register.future(card=dict(name="between"), ttl_seconds=60, timeout=30)
+        between = client.Register.future(card=dict(name="between"), ttl_seconds=60)
         time.sleep(0.2)  # long enough to be refused, if anybody refused
         assert not between.done()
         second = Manager("--metrics-addr=off", sockets=[grpc])
@@ -332,7 +335,7 @@ def connected():
 def test_what_is_no_listening_tcp_socket_is_one_clear_line_and_status_1(make, complaint, tmp_path):
     with make(tmp_path) as wrong:
         manager = Manager(*ANYWHERE, sockets=[wrong], names=["grpc"])
-        assert manager.process.wait(10) == 1
+        assert manager.process.wait(PATIENCE) == 1
     (line,) = manager.output().splitlines()
     assert complaint in line and "descriptor 3" in line and "grpc" in line and "Accept=no" in line
 
@@ -340,7 +343,7 @@ def test_what_is_no_listening_tcp_socket_is_one_clear_line_and_status_1(make, co
 def test_a_descriptor_that_is_not_there_is_one_clear_line():
     with listener() as grpc:
         manager = Manager(*ANYWHERE, sockets=[grpc], SET_LISTEN_FDS="200")
-        assert manager.process.wait(10) == 1
+        assert manager.process.wait(PATIENCE) == 1
     (line,) = manager.output().splitlines()
     assert "Accept=no" in line and ("is not open" in line or "is no socket" in line)
 
@@ -349,7 +352,7 @@ def test_a_descriptor_that_is_not_there_is_one_clear_line():
 def test_more_sockets_than_listeners_is_one_clear_line(names):
     opened = [listener() for _ in names]
     manager = Manager(*ANYWHERE, sockets=opened, names=names)
-    assert manager.process.wait(10) == 1
+    assert manager.process.wait(PATIENCE) == 1
     (line,) = manager.output().splitlines()
     assert "grpc" in line and "sockets" in line
     for each in opened:
@@ -371,5 +374,5 @@ def test_systemds_own_tool_for_trying_it_out_is_served():
         assert get(metrics, "/healthz").strip() == "ok"
     finally:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
         process.stderr.close()

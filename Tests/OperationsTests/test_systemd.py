@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import real_systemd
-from keeper import BINARY, ROOT, Daemon, Watcher
+from keeper import BINARY, ROOT, Daemon, Watcher, eventually
 from places import OPERATIONS
 
 UNITS = OPERATIONS / "systemd"
@@ -105,12 +105,14 @@ def test_every_system_call_of_a_working_life_is_one_that_the_filter_allows(open_
         prefix=[*AS_NOBODY, "strace", "-qq", "-f", "-o", str(trace)],
     )
     client = daemon.client()
-    agent = client.agent(ttl=1)
-    client.lease("t", agent)
     watcher = Watcher(client.Watch())
+    client.lease("t", client.agent())
+    client.agent("silent", ttl=1)
     client.CreateTask(type="x")
     watcher.until("agent.unreachable")
-    metrics = re.search(r"health are served addr=(\S+)", daemon.output())[1]
+    serving = r"health are served addr=(\S+)"
+    eventually(lambda: re.search(serving, daemon.output()), "the address of the metrics")
+    metrics = re.search(serving, daemon.output())[1]
     assert subprocess.run(["curl", "-sf", f"http://{metrics}/metrics"], capture_output=True).returncode == 0
     watcher.cancel()
     client.close()
@@ -198,9 +200,9 @@ def drop_in(systemd, text):
 
 
 def test_systemd_kills_one_that_no_longer_works_and_starts_another(service):
-    drop_in(service, "[Service]\\nWatchdogSec=1\\nTimeoutAbortSec=1\\nLimitCORE=0\\n")
+    drop_in(service, "[Service]\\nWatchdogSec=4\\nTimeoutAbortSec=1\\nLimitCORE=0\\n")
     pid = service.show("agentkeeper", "MainPID")
-    service.run("sleep 2.5")
+    service.run("sleep 6")
     assert service.show("agentkeeper", "MainPID") == pid  # it is fed
     service.run(f"kill -STOP {pid}")  # which nothing but a watchdog notices
     service.within_patience(lambda: service.show("agentkeeper", "NRestarts") == "1", "another is started")

@@ -5,7 +5,7 @@ import RPC
 import Synchronization
 import Testing
 
-@Suite("Backpressure", .timeLimit(.minutes(1)))
+@Suite("Backpressure", .timeLimit(.minutes(15)))
 struct BackpressureTests {
     private static let messageBytes = 10_000
     private static let messages = 400

@@ -7,7 +7,7 @@ import NIOPosix
 import RPC
 import Testing
 
-@Suite("Answers of strange servers", .timeLimit(.minutes(1)))
+@Suite("Answers of strange servers", .timeLimit(.minutes(15)))
 struct ClientAnswersTests {
     private static let grpc = [(":status", "200"), ("content-type", "application/grpc")]
 

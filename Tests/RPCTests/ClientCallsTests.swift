@@ -5,7 +5,7 @@ import RPC
 import Synchronization
 import Testing
 
-@Suite("Calls between our client and our server", .timeLimit(.minutes(1)))
+@Suite("Calls between our client and our server", .timeLimit(.minutes(15)))
 struct ClientCallsTests {
     @Test("A unary call brings its reply", arguments: [0, 1, 511, 70_000, 4 << 20])
     func unary(size: Int) async throws {

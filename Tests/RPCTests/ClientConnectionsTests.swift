@@ -7,7 +7,7 @@ import RPC
 import Synchronization
 import Testing
 
-@Suite("Connections of a client", .timeLimit(.minutes(1)))
+@Suite("Connections of a client", .timeLimit(.minutes(15)))
 struct ClientConnectionsTests {
     /// GOAWAY: streams above `last` were not looked at.
     private static func goAway(last: UInt8, code: UInt8 = 0) -> [UInt8] {

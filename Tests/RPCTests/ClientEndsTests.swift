@@ -6,7 +6,7 @@ import RPC
 import Synchronization
 import Testing
 
-@Suite("Ends of calls", .timeLimit(.minutes(1)))
+@Suite("Ends of calls", .timeLimit(.minutes(15)))
 struct ClientEndsTests {
     private let began = Mailbox<CallHandle>()
     private let interrupted = Mailbox<ServerCall.Interruption>()

@@ -11,7 +11,7 @@ import Testing
 private let python = ProcessInfo.processInfo.environment["AGENTKEEPER_PYTHON"]
 
 @Suite(
-    "Calls to grpcio's server", .timeLimit(.minutes(1)),
+    "Calls to grpcio's server", .timeLimit(.minutes(15)),
     .enabled(if: python != nil, "AGENTKEEPER_PYTHON does not name a Python with grpcio"))
 struct GrpcioTests {
     /// Runs `body` with a client of a fresh server; `stop` begins the server's graceful end.
@@ -39,7 +39,7 @@ struct GrpcioTests {
         let writer = input.fileHandleForWriting
         let result: Result<Void, any Error>
         do {
-            try await body(client) { try writer.write(contentsOf: Data("10\n".utf8)) }
+            try await body(client) { try writer.write(contentsOf: Data("240\n".utf8)) }
             result = .success(())
         } catch {
             result = .failure(error)

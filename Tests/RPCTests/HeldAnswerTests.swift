@@ -12,7 +12,7 @@ private func counted(_ server: Server, _ path: String, _ code: Status.Code) -> (
     return (method.finished, method.byCode[Int(code.rawValue)], method.open)
 }
 
-@Suite("Held answers", .timeLimit(.minutes(1)))
+@Suite("Held answers", .timeLimit(.minutes(15)))
 struct HeldAnswerTests {
     private let held = Mailbox<CallHandle>()
     private let interrupted = Mailbox<ServerCall.Interruption>()

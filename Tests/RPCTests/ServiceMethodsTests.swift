@@ -4,7 +4,7 @@ import CMessages
 import RPC
 import Testing
 
-@Suite("Health and reflection", .timeLimit(.minutes(1)))
+@Suite("Health and reflection", .timeLimit(.minutes(15)))
 struct ServiceMethodsTests {
     private static let healthRequest = MessageType(grpc__health__v1__health_check_request__init)
     private static let healthResponse = MessageType(grpc__health__v1__health_check_response__init)

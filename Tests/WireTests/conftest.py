@@ -4,7 +4,13 @@ AGENTKEEPER_BIN names the binary; without it the release build is taken. From Py
 and hpack); from Debian: curl, nghttp2-client.
 """
 
+import sys
+from pathlib import Path
+
 import pytest
+
+# What the machine is like is the same for all suites.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ContractTests"))
 
 from daemon import Daemon
 from wire import Wire

@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 from messages import GET_AGENT, HEARTBEAT, OK, REGISTER, fields, frame, message, unframed
+from machine import PATIENCE, free_ports
 from wire import Wire
 
 BINARY = os.environ.get("AGENTKEEPER_BIN") or Path(__file__).resolve().parents[2] / ".build/release/agentkeeper"
@@ -21,28 +22,28 @@ GROWTH_KIB = 96 << 10
 LONGEST_TTL = 604_800
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Daemon:
     def __init__(self):
-        self.port, self.metrics_port = free_port(), free_port()
+        self.port, self.metrics_port = free_ports(2)
         self.log = tempfile.TemporaryFile()
         command = [BINARY, "--addr", f"127.0.0.1:{self.port}", "--metrics-addr", f"127.0.0.1:{self.metrics_port}"]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
-        deadline = time.monotonic() + 10
-        while True:
-            assert self.process.poll() is None and time.monotonic() < deadline, f"no start: {self.output()}"
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                break
-            except ConnectionRefusedError:
-                time.sleep(0.01)
+        self.waits_for(self.accepts, "it serves")
         self.agent = self.register(message(_1="wire-tests"))
         self.first_kib = self.resident_kib()
+
+    def accepts(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port)).close()
+            return True
+        except ConnectionRefusedError:
+            return False
+
+    def waits_for(self, condition, what):
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert self.process.poll() is None and time.monotonic() < deadline, f"not so: {what}: {self.output()}"
+            time.sleep(0.01)
 
     def output(self):
         # Not by seeking: the daemon writes through the same open file, and would go on from there.
@@ -66,14 +67,13 @@ class Daemon:
 
     def metric(self, series):
         """The value of one series of /metrics, named with its labels."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=PATIENCE) as reply:
             lines = reply.read().decode().splitlines()
         return float(next(line for line in lines if line.startswith(series + " ")).split()[-1])
 
     def cpu_seconds(self):
-        """CPU time of the threads that live, by the scheduler's nanoseconds."""
-        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+        """CPU time of the whole process, of threads that have ended too, by its own clock: clock_getcpuclockid(3)."""
+        return time.clock_gettime(~self.process.pid << 3 | 2)
 
     def serves(self):
         """A newcomer is served: his heartbeat is taken, and the agent is as it was registered."""

@@ -9,13 +9,14 @@ import pytest
 from h2.connection import H2Connection
 from h2.events import ResponseReceived, TrailersReceived
 
+from machine import PATIENCE
 from messages import ACQUIRE, CLAIM, GET_AGENT, HEARTBEAT, REGISTER, REGISTRY, WATCH, fields, frame, message
 
 GRPC_FIELDS = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
 
 
 def run(*command):
-    return subprocess.run([str(part) for part in command], capture_output=True, timeout=20)
+    return subprocess.run([str(part) for part in command], capture_output=True, timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_h2_finds_nothing_wrong_with_what_the_daemon_sends(daemon):
             (":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "keeper"),
             ("content-type", "application/grpc"), ("te", "trailers")])
         client.send_data(stream, body, end_stream=True)
-    with socket.create_connection(("127.0.0.1", daemon.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", daemon.port), timeout=PATIENCE) as connection:
         connection.sendall(client.data_to_send())
         while len(found) < len(calls):
             data = connection.recv(65_536)
@@ -96,19 +97,19 @@ def test_h2_finds_nothing_wrong_with_what_the_daemon_sends(daemon):
 
 
 def test_grpcio_makes_a_call(daemon, channel):
-    assert channel.unary_unary(HEARTBEAT)(message(_1=daemon.agent), timeout=5) == b""
+    assert channel.unary_unary(HEARTBEAT)(message(_1=daemon.agent), timeout=PATIENCE) == b""
 
 
 def test_grpcio_sees_the_code_and_the_text_of_an_error(channel):
     with pytest.raises(grpc.RpcError) as error:
-        channel.unary_unary(GET_AGENT)(message(_1="naïve 日本 100%"), timeout=5)
+        channel.unary_unary(GET_AGENT)(message(_1="naïve 日本 100%"), timeout=PATIENCE)
     assert error.value.code() in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT}
     assert "naïve 日本 100%" in error.value.details()
 
 
 def test_grpcio_sends_compressed_messages_and_reads_compressed_replies(daemon, channel):
     agent = daemon.register(message(_1="wire-large", _2="abcdefgh" * 5_000))
-    reply = channel.unary_unary(GET_AGENT)(message(_1=agent), timeout=5, compression=grpc.Compression.Gzip)
+    reply = channel.unary_unary(GET_AGENT)(message(_1=agent), timeout=PATIENCE, compression=grpc.Compression.Gzip)
     assert len(reply) > 40_000
 
 
@@ -117,7 +118,7 @@ def test_grpcio_gets_deadline_exceeded_and_the_connection_lives_on(daemon, chann
         with pytest.raises(grpc.RpcError) as error:
             channel.unary_unary(CLAIM)(message(_1=daemon.agent), timeout=0.1)
         assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    assert channel.unary_unary(HEARTBEAT)(message(_1=daemon.agent), timeout=5) == b""
+    assert channel.unary_unary(HEARTBEAT)(message(_1=daemon.agent), timeout=PATIENCE) == b""
 
 
 def test_grpcio_may_cancel_a_stream_and_a_waiting_call(daemon, channel):
@@ -126,14 +127,14 @@ def test_grpcio_may_cancel_a_stream_and_a_waiting_call(daemon, channel):
     waiting = channel.unary_unary(CLAIM).future(message(_1=daemon.agent))
     stream.cancel()
     waiting.cancel()
-    assert channel.unary_unary(HEARTBEAT)(message(_1=daemon.agent), timeout=5) == b""
+    assert channel.unary_unary(HEARTBEAT)(message(_1=daemon.agent), timeout=PATIENCE) == b""
 
 
 def test_grpcio_watches_and_registers_without_waiting(channel):
     # On a connection that is not there yet, grpcio sends queued calls in an order of its own.
-    grpc.channel_ready_future(channel).result(timeout=5)
-    stream = channel.unary_stream(WATCH)(message(_1="agent."), timeout=5)
-    reply = channel.unary_unary(REGISTER)(message(_1=message(_1="wire-watched"), _2=60), timeout=5)
+    grpc.channel_ready_future(channel).result(timeout=PATIENCE)
+    stream = channel.unary_stream(WATCH)(message(_1="agent."), timeout=PATIENCE)
+    reply = channel.unary_unary(REGISTER)(message(_1=message(_1="wire-watched"), _2=60), timeout=PATIENCE)
     agent = fields(reply)[1][0]
     event = fields(next(stream))
     assert event[1] == [b"agent.registered"]
@@ -143,32 +144,32 @@ def test_grpcio_watches_and_registers_without_waiting(channel):
 
 def test_grpcio_is_told_that_five_mebibytes_are_too_much(channel):
     with pytest.raises(grpc.RpcError) as error:
-        channel.unary_unary(HEARTBEAT)(bytes(5 << 20), timeout=5)
+        channel.unary_unary(HEARTBEAT)(bytes(5 << 20), timeout=PATIENCE)
     assert error.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def test_grpcio_is_told_that_a_method_is_unimplemented(channel):
     for path in (REGISTRY + "Reboot", "/no.such.Service/Call"):
         with pytest.raises(grpc.RpcError) as error:
-            channel.unary_unary(path)(b"", timeout=5)
+            channel.unary_unary(path)(b"", timeout=PATIENCE)
         assert error.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_grpcio_sends_a_stream_of_one_message_to_a_unary_call(daemon, channel):
     # On the wire a call of one request is the same whatever the client calls it.
-    assert channel.stream_unary(HEARTBEAT)(iter([message(_1=daemon.agent)]), timeout=5) == b""
+    assert channel.stream_unary(HEARTBEAT)(iter([message(_1=daemon.agent)]), timeout=PATIENCE) == b""
 
 
 def test_grpcio_sends_metadata_of_every_kind(daemon, channel):
     metadata = [("trace-bin", bytes(range(256))), ("empty-bin", b""), ("plain", "yes"), ("plain", "twice")]
-    assert channel.unary_unary(HEARTBEAT)(message(_1=daemon.agent), timeout=5, metadata=metadata) == b""
+    assert channel.unary_unary(HEARTBEAT)(message(_1=daemon.agent), timeout=PATIENCE, metadata=metadata) == b""
 
 
 def test_threads_of_grpcio_that_race_for_a_lease_have_one_winner(daemon, channel):
     call, won = channel.unary_unary(ACQUIRE), []
 
     def race():
-        reply = fields(call(message(_1="wire-race", _2=daemon.agent, _3=60), timeout=10))
+        reply = fields(call(message(_1="wire-race", _2=daemon.agent, _3=60), timeout=PATIENCE))
         won.append(reply.get(2) == [1])
 
     threads = [threading.Thread(target=race) for _ in range(20)]

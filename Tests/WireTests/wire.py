@@ -20,8 +20,9 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
+from machine import PATIENCE
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-PATIENCE = 5.0  # seconds for anything that a test waits for
 FRAME_BYTES = 16_384  # the largest frame that every peer takes (RFC 9113, 4.2)
 
 # Error codes (RFC 9113, 7)
@@ -158,15 +159,16 @@ class Wire:
         """A request and its reply."""
         return self.reply(self.open(path, body, *extra, **how))
 
-    def send_body(self, stream, body, end=True, size=FRAME_BYTES, padding=0):
-        """Sends a body as far as the server's windows let it; True when all of it went out."""
+    def send_body(self, stream, body, end=True, size=FRAME_BYTES, padding=0, seconds=PATIENCE):
+        """Sends a body as far as the server's windows let it; True when all of it went out. `seconds`: how long a window
+        may stay closed."""
         overhead = padding + 1 if padding else 0
         while body:
             if self.replies[stream].done or self.closed:
                 return False
             room = min(size, self.window - overhead, self.stream_window(stream) - overhead)
             if room <= 0:
-                if not self.read_until(lambda: min(self.window, self.stream_window(stream)) > overhead, seconds=1):
+                if not self.read_until(lambda: min(self.window, self.stream_window(stream)) > overhead, seconds):
                     return False
                 continue
             piece, body = body[:room], body[room:]

@@ -69,13 +69,18 @@ final class ServiceManager: Sendable {
         _ status: String, _ body: () throws(Failure) -> Value
     ) throws(Failure) -> Value {
         guard address != nil else { return try body() }
-        let timer = DispatchSource.makeTimerSource(queue: .global())
-        timer.setEventHandler { [self] in
-            tell("EXTEND_TIMEOUT_USEC=\(Self.extensionSeconds * 1_000_000)\nSTATUS=\(status)")
-        }
-        timer.schedule(deadline: .now(), repeating: .seconds(Self.extendEverySeconds))
+        let word = "EXTEND_TIMEOUT_USEC=\(Self.extensionSeconds * 1_000_000)\nSTATUS=\(status)"
+        tell(word)
+        let queue = DispatchQueue(label: "agentkeeper.starting")
+        let timer = DispatchSource.makeTimerSource(queue: queue)
+        timer.setEventHandler { [self] in tell(word) }
+        timer.schedule(
+            deadline: .now() + .seconds(Self.extendEverySeconds), repeating: .seconds(Self.extendEverySeconds))
         timer.resume()
-        defer { timer.cancel() }
+        defer {
+            timer.cancel()
+            queue.sync {}  // What is being told is not told after READY.
+        }
         return try body()
     }
 

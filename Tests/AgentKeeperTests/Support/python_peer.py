@@ -27,7 +27,7 @@ def note(event):
 
 def wait_for_events(count):
     with changed:
-        changed.wait_for(lambda: len(events) >= count, timeout=30)
+        changed.wait_for(lambda: len(events) >= count, timeout=60)
         return events[:count]
 
 
