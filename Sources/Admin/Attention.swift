@@ -14,14 +14,17 @@ struct Attention {
     private static let maxPlaces = 1_000_000
     /// Of the kept events.
     private static let maxEvents: UInt64 = 20_000
-    /// Half of the history that is kept by default; a watcher so far behind may not catch up.
-    private static let slowWatcherEvents: UInt64 = 5_000
 
     init(sources: AdminSources) {
         self.sources = sources
     }
 
-    mutating func look(_ counts: Counts, _ load: Load, _ reads: inout Reads) -> [JSON] {
+    var isDue: Bool { sources.now().instant >= nextLook }
+
+    /// - Parameter slow: the slow watchers, looked up if it is due.
+    mutating func look(
+        _ counts: Counts, _ load: Load, _ slow: [WatcherStanding], _ reads: inout Reads
+    ) -> [JSON] {
         let start = sources.now().instant
         guard start >= nextLook else { return entries }
         entries = []
@@ -30,25 +33,20 @@ struct Attention {
         if counts.leases > 0 { expiring(&reads) }
         if counts.tasksPending + counts.tasksClaimed > 0 { returning(&reads) }
         if counts.tasksPending > 0 { withoutAgent(&reads) }
+        if !slow.isEmpty { add("watchers_slow", "warning", slow.count, slow.prefix(Self.maxItems).map(\.json)) }
         if counts.tasksDead > 0 { dead(counts.tasksDead, &reads) }
-        if load.watchLag >= Self.slowWatcherEvents {
-            add("watchers_slow", "info", 1, nil, [("lag_events", .count(load.watchLag))])
-        }
         let cost = sources.now().instant - start
         // Just under the second, so that a look every half second finds it due at every other.
         nextLook = start + max(.milliseconds(900), cost * 20)
         return entries
     }
 
-    private mutating func add(
-        _ kind: String, _ severity: String, _ count: Int, _ items: [JSON]?, _ more: [(String, JSON)] = []
-    ) {
+    private mutating func add(_ kind: String, _ severity: String, _ count: Int, _ items: [JSON]?) {
         entries.append(
-            .object(
-                [
-                    ("kind", .string(kind)), ("severity", .string(severity)), ("count", .count(count)),
-                    ("items", items.map { .array($0) } ?? .null),
-                ] + more))
+            .object([
+                ("kind", .string(kind)), ("severity", .string(severity)), ("count", .count(count)),
+                ("items", items.map { .array($0) } ?? .null),
+            ]))
     }
 
     private mutating func unreachable(_ count: Int, _ reads: inout Reads) {
@@ -150,7 +148,7 @@ struct Attention {
     private mutating func withoutAgent(_ reads: inout Reads) {
         let tasks = reads.gather(Resource.Page(after: 0, limit: 100), places: Self.maxPlaces) {
             machine, after, limit, scanning in
-            machine.tasks(matching: TaskFilter(status: .pending), after: after, limit: limit, scanning: scanning)
+            machine.tasks(matching: TaskFilter(statuses: [.pending]), after: after, limit: limit, scanning: scanning)
         }
         var isServed: [[String]: Bool] = [:]
         var stuck: [QueuedTask] = []

@@ -40,14 +40,17 @@ struct EventStream: PieceSource {
     private let reader: StateReader
     private let start: EventStart
     private let bell: Bell
+    private let watch: EventWatch
     private var cursor = Sequence.zero
     private var hasBegun = false
     /// Whether the last look found everything.
     private var isAtEnd = false
 
-    init(reader: StateReader, start: EventStart) {
+    /// - Parameter peer: who asked.
+    init(reader: StateReader, start: EventStart, peer: String) {
         self.reader = reader
         self.start = start
+        watch = reader.watches.add(peer: peer, filter: start.filter, at: reader.sources.now().wall)
         bell = Bell(coordinator: reader.sources.coordinator, every: Self.progressInterval)
     }
 
@@ -59,6 +62,7 @@ struct EventStream: PieceSource {
         }
         while piece.readableBytes == 0 {
             if isAtEnd {
+                watch.hasCome(to: cursor, isLive: true)
                 guard let ring = await bell.next() else { return nil }
                 if await look(&piece) == 0, piece.readableBytes == 0, ring == .time {
                     let id = "\(reader.sources.daemon.history)-\(cursor.value)"
@@ -68,10 +72,15 @@ struct EventStream: PieceSource {
                 _ = await look(&piece)
             }
         }
+        // A live one has what is in this piece as soon as it has read it.
+        watch.hasCome(to: cursor, isLive: isAtEnd)
         return piece
     }
 
-    func end() { bell.end() }
+    func end() {
+        bell.end()
+        reader.watches.remove(watch)
+    }
 
     /// Finds out where to begin, and says so.
     private mutating func begin() -> ByteBuffer {
@@ -99,6 +108,7 @@ struct EventStream: PieceSource {
     }
 
     private mutating func writeGap(_ piece: inout ByteBuffer, oldest: Sequence, historyChanged: Bool) {
+        watch.wasToldOfGap(at: reader.sources.now().wall)
         piece.writeEvent(
             "gap",
             data: "{\"after\":\(cursor.value),\"oldest_kept_sequence\":\(oldest.value),"
@@ -134,43 +144,5 @@ extension StateReader {
         guard !events.isEmpty else { return [] }
         var reads = Reads(sources)
         return reads.json(events)
-    }
-}
-
-/// Rings when there are events, and every so often.
-private final class Bell: EventListener {
-    enum Ring {
-        case events
-        case time
-    }
-
-    private let coordinator: Coordinator
-    private let rings: AsyncStream<Ring>
-    private let continuation: AsyncStream<Ring>.Continuation
-    private let clock: Task<Void, Never>
-
-    init(coordinator: Coordinator, every interval: Duration) {
-        self.coordinator = coordinator
-        let (rings, continuation) = AsyncStream.makeStream(of: Ring.self, bufferingPolicy: .bufferingNewest(1))
-        (self.rings, self.continuation) = (rings, continuation)
-        clock = Task {
-            while (try? await Task.sleep(for: interval)) != nil { continuation.yield(.time) }
-        }
-        coordinator.add(self)
-    }
-
-    func eventsWereAdded() { continuation.yield(.events) }
-
-    /// Nil when the task is cancelled.
-    func next() async -> Ring? {
-        var iterator = rings.makeAsyncIterator()
-        return await iterator.next()
-    }
-
-    /// The coordinator keeps its listeners, so somebody must say when it is over.
-    func end() {
-        clock.cancel()
-        coordinator.remove(self)
-        continuation.finish()
     }
 }

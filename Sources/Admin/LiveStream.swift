@@ -1,7 +1,9 @@
 // `/api/v1/live`: some addresses, each answered anew whenever its answer changes.
 //
-// Looked at twice a second, and not at every event: then the cost doesn't grow with what the daemon has to do, and what
-// isn't an event, a heartbeat, shows too. A page holds one such stream, and asks for nothing itself.
+// The first event after a quiet half second is looked at as it comes, and what follows within the next half second at its
+// end, all together: so what happens is seen at once, and the cost doesn't grow with what the daemon has to do. Once a
+// second there is a look in any case, since not all that shows is an event. That makes two looks a second at the most,
+// over any time. A page holds one such stream, and asks for nothing itself.
 
 import Coordination
 import JSON
@@ -31,49 +33,78 @@ enum LiveQuestion: Equatable, Sendable {
 }
 
 struct LiveStream: PieceSource {
+    /// Between two looks for the sake of events.
     static let interval = Duration.milliseconds(500)
-    /// After so many looks that found nothing new, a sign of life: every 2 s.
-    private static let quietLooks = 4
+    /// After a look, until the next for the sake of what is no event: a heartbeat, a call that waits, the charts.
+    private static let quietInterval = Duration.seconds(1)
+    private static let signOfLife = Duration.seconds(2)
 
     let reader: StateReader
     let questions: [LiveQuestion]
+    private let bell: Bell
     private var last: [Reading?]
-    private var quiet = 0
-    private var isFirst = true
+    private var lookedAt: ContinuousClock.Instant?
+    private var lookedForEventsAt: ContinuousClock.Instant?
+    private var saidAt = ContinuousClock.now
 
     init(reader: StateReader, questions: [LiveQuestion]) {
         self.reader = reader
         self.questions = questions
+        bell = Bell(coordinator: reader.sources.coordinator, every: .milliseconds(250))
         last = questions.map { _ in nil }
     }
 
     mutating func next() async -> ByteBuffer? {
         while true {
-            if !isFirst {
-                do { try await Task.sleep(for: Self.interval) } catch { return nil }
-            }
+            let isFirst = lookedAt == nil
+            if !isFirst, await !waitUntilDue() { return nil }
             var piece = ByteBuffer()
             if isFirst { piece.writeString("retry: 1000\n\n") }
-            isFirst = false
-            for index in questions.indices {
-                // A wrong address has been said so once.
-                if case .problem = questions[index], last[index] != nil { continue }
-                let reading =
-                    switch questions[index] {
-                    case .resource(let resource): await reader.read(resource)
-                    case .problem(let problem): Reading(problem)
-                    }
-                if let before = last[index], before.isSame(as: reading) { continue }
-                last[index] = reading
-                piece.writeEvent(
-                    "answer", data: "{\"q\":\(index),\"status\":\(reading.status.code),\"body\":\(reading.text)}")
-            }
-            quiet = piece.readableBytes == 0 ? quiet + 1 : 0
-            if quiet == Self.quietLooks {
-                quiet = 0
+            lookedAt = .now
+            await look(&piece)
+            if piece.readableBytes == 0, saidAt.duration(to: .now) >= Self.signOfLife {
                 piece.writeEvent("alive", data: "{\"clock_ms\":\(await reader.clockMilliseconds)}")
             }
-            if piece.readableBytes > 0 { return piece }
+            if piece.readableBytes > 0 {
+                saidAt = .now
+                return piece
+            }
+        }
+    }
+
+    func end() { bell.end() }
+
+    /// False when the client has gone away.
+    private mutating func waitUntilDue() async -> Bool {
+        while let ring = await bell.next() {
+            switch ring {
+            case .events:
+                if let before = lookedForEventsAt {
+                    let due = before + Self.interval
+                    guard (try? await Task.sleep(until: due)) != nil else { return false }
+                }
+                lookedForEventsAt = .now
+                return true
+            case .time:
+                if let lookedAt, lookedAt.duration(to: .now) >= Self.quietInterval { return true }
+            }
+        }
+        return false
+    }
+
+    private mutating func look(_ piece: inout ByteBuffer) async {
+        for index in questions.indices {
+            // A wrong address has been said so once.
+            if case .problem = questions[index], last[index] != nil { continue }
+            let reading =
+                switch questions[index] {
+                case .resource(let resource): await reader.read(resource)
+                case .problem(let problem): Reading(problem)
+                }
+            if let before = last[index], before.isSame(as: reading) { continue }
+            last[index] = reading
+            piece.writeEvent(
+                "answer", data: "{\"q\":\(index),\"status\":\(reading.status.code),\"body\":\(reading.text)}")
         }
     }
 }

@@ -89,7 +89,7 @@ struct Site: Sendable {
         case .live(let questions):
             return stream(request) { LiveStream(reader: reader, questions: questions) }
         case .events(let start):
-            return stream(request) { EventStream(reader: reader, start: start) }
+            return stream(request) { EventStream(reader: reader, start: start, peer: request.peer ?? "") }
         case .problem(let found): return problem(found, request)
         case .metrics, .resource, .action: preconditionFailure("answered elsewhere")
         }

@@ -37,6 +37,7 @@ struct Reading: Equatable, Sendable {
 
 actor StateReader {
     let sources: AdminSources
+    let watches: EventWatches
     private let recent: Recent
     private var attention: Attention
     private var coordinator: Coordinator { sources.coordinator }
@@ -46,6 +47,7 @@ actor StateReader {
 
     init(sources: AdminSources, recent: Recent) {
         self.sources = sources
+        watches = EventWatches(coordinator: sources.coordinator)
         self.recent = recent
         attention = Attention(sources: sources)
     }
@@ -54,7 +56,7 @@ actor StateReader {
         let reading: Reading
         var reads = Reads(sources)
         do throws(Problem) {
-            reading = try make(resource, &reads)
+            reading = try await make(resource, &reads)
         } catch {
             reading = Reading(error)
         }
@@ -62,11 +64,11 @@ actor StateReader {
         return reading
     }
 
-    private func make(_ resource: Resource, _ reads: inout Reads) throws(Problem) -> Reading {
+    private func make(_ resource: Resource, _ reads: inout Reads) async throws(Problem) -> Reading {
         switch resource {
         case .index: return index()
         case .status: return status(&reads)
-        case .overview: return overview(&reads)
+        case .overview: return await overview(&reads)
         case .agents(let filter, let page):
             let agents = reads.gather(page) { machine, after, limit, scanning in
                 machine.agents(matching: filter, after: after, limit: limit, scanning: scanning)
@@ -91,9 +93,9 @@ actor StateReader {
         case .elections(let prefix, let candidate, let page):
             return try elections(prefix, candidate, page, &reads)
         case .election(let group): return try election(group, &reads)
-        case .tasks(let filter, let page):
+        case .tasks(let filter, let order, let page):
             let tasks = reads.gather(page) { machine, after, limit, scanning in
-                machine.tasks(matching: filter, after: after, limit: limit, scanning: scanning)
+                machine.tasks(matching: filter, in: order, after: after, limit: limit, scanning: scanning)
                     .map { ($0, machine.name(of: $0.claimer)) }
             }
             let counts = reads.read { $0.counts }
@@ -122,6 +124,7 @@ actor StateReader {
                     ("allowed", .bool(verdict.isAllowed)), ("reason", .string(verdict.reason)),
                     ("policy", policy?.json ?? .null),
                 ], at: reads.clock)
+        case .watchers(let states, let page): return await watchers(states, page, &reads)
         case .events(let filter, let page):
             return try events(filter, page, &reads)
         }
@@ -273,10 +276,12 @@ actor StateReader {
             ], at: reads.clock)
     }
 
-    private func overview(_ reads: inout Reads) -> Reading {
+    private func overview(_ reads: inout Reads) async -> Reading {
+        // The watchers are asked about on their own event loops.
+        let slow = attention.isDue ? await slowWatchers(&reads) : []
         let counts = reads.read { $0.counts }
         let load = sources.load()
-        let needed = attention.look(counts, load, &reads)
+        let needed = attention.look(counts, load, slow, &reads)
         let numbers: [(String, Int)] = [
             ("agents_alive", counts.agentsAlive), ("agents_unreachable", counts.agentsUnreachable),
             ("agents_dead", counts.agentsDead), ("leases", counts.leases - counts.claims),
@@ -284,7 +289,7 @@ actor StateReader {
             ("policies", counts.policies), ("tasks_pending", counts.tasksPending),
             ("tasks_claimed", counts.tasksClaimed), ("tasks_completed", counts.tasksCompleted),
             ("tasks_dead", counts.tasksDead), ("lease_waiters", counts.leaseWaiters),
-            ("task_waiters", counts.taskWaiters), ("watchers", load.watchers),
+            ("task_waiters", counts.taskWaiters), ("watchers", load.watchers + watches.count),
             ("connections", Int(load.openConnections)), ("calls_open", Int(load.openCalls)),
         ]
         return Reading(
