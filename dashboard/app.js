@@ -27,8 +27,9 @@ import { policy } from "./view-policy.js";
 import { task } from "./view-task.js";
 import { tasks } from "./view-tasks.js";
 import { unknown } from "./view-unknown.js";
+import { watchers } from "./view-watchers.js";
 
-const LISTS = { overview, agents, leases, elections, tasks, policies, log, unknown };
+const LISTS = { overview, agents, leases, elections, tasks, policies, watchers, log, unknown };
 const THINGS = { agents: agent, leases: lease, elections: election, tasks: task, policies: policy };
 // The stream says something every 2 s; after three times that it is taken for dead.
 const SILENCE_MS = 6000;
@@ -124,7 +125,7 @@ function arrive({ back, first = false }) {
     shown.ui = {};
     shown.note = null;
     // The overview's numbers are true in every view; all else belongs to what was shown.
-    shown.answers = shown.answers.overview ? { overview: shown.answers.overview } : {};
+    shown.answers = shown.answers.overview && !view.source ? { overview: shown.answers.overview } : {};
     scrollTo = back || first ? (history.state?.scroll ?? 0) : 0;
   }
   const addresses = view.addresses(route);

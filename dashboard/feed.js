@@ -17,6 +17,8 @@ export class Feed {
   /** What could not be read, and why. */ error = null;
   loaded = false;
   /** Told of events that are gone. */ gap = null;
+  /** What the daemon had when it was last read. */ oldestKept = 0;
+  lastKnown = 0;
   history = null;
 
   #last = 0;
@@ -143,6 +145,8 @@ export class Feed {
     try {
       const page = await get(address("events", { ...this.#filter, ...where }), signal);
       this.error = null;
+      this.oldestKept = page.oldest_kept_sequence;
+      this.lastKnown = page.last_sequence;
       return signal.aborted ? null : page;
     } catch (error) {
       if (signal.aborted) return null;

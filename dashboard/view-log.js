@@ -199,6 +199,6 @@ export const log = {
       filters(topics(route), field({ name: "agent", label: "Agent", hint: "its id", route }), field({ name: "task", label: "Task", route }), field({ name: "group", label: "Group", route })),
       feed.gap ? h("p", { key: "gap", class: "banner warn" }, feed.gap.history_changed ? "The events before are gone: the daemon began anew." : `The events after ${count(feed.gap.after)} and before ${count(feed.gap.oldest_kept_sequence)} are no longer kept.`) : null,
       h("div", { key: "split", class: event ? "log-split open" : "log-split" }, h("div", { key: "rows", class: "log-rows" }, list(feed, shown)),
-        chosen !== null && feed.loaded ? eventPanel(chosen, event) : null)];
+        chosen !== null && feed.loaded ? eventPanel(chosen, event, feed) : null)];
   },
 };

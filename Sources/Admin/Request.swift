@@ -35,7 +35,9 @@ enum Route: Equatable {
     case problem(Problem)
 
     /// The page's views: each has an address of its own, and the page finds out which it is.
-    private static let views: Set<String> = ["", "agents", "leases", "elections", "tasks", "policies", "watchers", "log"]
+    private static let views: Set<String> = [
+        "", "agents", "leases", "elections", "tasks", "policies", "watchers", "log",
+    ]
 
     fileprivate init(_ head: HTTPRequestHead, _ target: Target, peer: String?) throws(Problem) {
         let isReading = head.method == .GET || head.method == .HEAD

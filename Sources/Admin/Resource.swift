@@ -107,7 +107,7 @@ enum Resource: Equatable, Sendable {
         case ("policies", let id?): self = .policy(PolicyID(id))
         case ("watchers", nil):
             let states = try parameters.values(
-                "status", WatcherStanding.State.allCases.map { ($0.rawValue, $0) })
+                "status", WatcherStanding.State.ofOpen.map { ($0.rawValue, $0) })
             self = .watchers(states, try Page(&parameters))
         case ("check", nil):
             self = .check(

@@ -12,6 +12,11 @@ struct WatcherStanding: Sendable {
         case behind
         /// So far or so long behind that somebody should look.
         case slow
+        /// For its slowness; it is no more.
+        case ended
+
+        /// What one that is open can be.
+        static let ofOpen = allCases.filter { $0 != .ended }
     }
 
     enum Gap: String {
@@ -30,6 +35,15 @@ struct WatcherStanding: Sendable {
     /// A watcher that takes nothing for so long has stopped reading.
     private static let slowAfter = Span.seconds(60)
 
+    /// One that was ended.
+    init(ended details: WatcherDetails) {
+        self.details = details
+        state = .ended
+        gap = .told
+    }
+
+    /// One that is open.
+    ///
     /// - Parameter last: the last event that may be told.
     init(_ details: WatcherDetails, last: Sequence, _ machine: borrowing Machine, at now: WallTime) {
         self.details = details
@@ -84,7 +98,7 @@ extension StateReader {
         }
         guard !list.open.isEmpty || !ended.isEmpty else { return [] }
         let slow = standings(list.open, &reads).filter { $0.state == .slow }
-        return slow.sorted { $0.eventsBehind > $1.eventsBehind } + standings(ended, &reads)
+        return slow.sorted { $0.eventsBehind > $1.eventsBehind } + ended.map { WatcherStanding(ended: $0) }
     }
 
     /// A page of them.
@@ -97,7 +111,7 @@ extension StateReader {
         let shown = list.open.prefix(page.limit)
         let next = list.open.count > page.limit ? shown.last?.number : nil
         let wanted = standings(Array(shown), &reads).filter { states.isEmpty || states.contains($0.state) }
-        let ended = standings(list.ended, &reads)
+        let ended = list.ended.map { WatcherStanding(ended: $0) }
         return Reading(
             [
                 ("items", .array(wanted.map(\.json))), ("next", next.map { .string(String($0)) } ?? .null),

@@ -122,6 +122,9 @@ static const unsigned char view_tasks_js[] = {
 static const unsigned char view_unknown_js[] = {
 #embed "../../dashboard/view-unknown.js"
 };
+static const unsigned char view_watchers_js[] = {
+#embed "../../dashboard/view-watchers.js"
+};
 static const unsigned char views_css[] = {
 #embed "../../dashboard/views.css"
 };
@@ -172,6 +175,7 @@ static const struct cdashboard_file files[] = {
     FILE_ENTRY("view-task.js", SCRIPT, view_task_js),
     FILE_ENTRY("view-tasks.js", SCRIPT, view_tasks_js),
     FILE_ENTRY("view-unknown.js", SCRIPT, view_unknown_js),
+    FILE_ENTRY("view-watchers.js", SCRIPT, view_watchers_js),
     FILE_ENTRY("views.css", CSS, views_css),
 };
 

@@ -22,7 +22,7 @@ from keeper import BINARY, PATIENCE, Daemon, free_ports  # noqa: E402
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 FILES = os.environ.get("AGENTKEEPER_DASHBOARD_DIR")
 
-VIEWS = ["/", "/agents", "/leases", "/elections", "/tasks", "/policies", "/log"]
+VIEWS = ["/", "/agents", "/leases", "/elections", "/tasks", "/policies", "/watchers", "/log"]
 
 
 def pytest_configure(config):
