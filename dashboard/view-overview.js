@@ -50,7 +50,7 @@ function attention(entries) {
 function tile(label, value, href, { tone = "", series = null, also = null } = {}) {
   const inside = [h("span", { class: "tile-label" }, label), h("span", { class: `tile-value num ${value ? tone : ""}` }, count(value)),
     also ? h("span", { class: "tile-also soft" }, also) : null, series ? sparkline(series) : null];
-  return h("li", { key: label }, href ? h("a", { class: "tile", href }, inside) : h("div", { class: "tile" }, inside));
+  return h("li", { key: label }, href ? h("a", { class: value < 1000 ? "tile" : "tile long", href }, inside) : h("div", { class: "tile" }, inside));
 }
 
 function tiles(counts, series) {
@@ -106,11 +106,14 @@ export const overview = {
     if (answer.status !== 200) return [head, failure(answer, "The overview could not be made.")];
     const { counts, history: series, attention: entries } = answer.body;
     const unused = !counts.agents_alive && !counts.agents_unreachable && !counts.agents_dead;
-    return [head, tiles(counts, series), h("div", { key: "columns", class: "columns" },
-      h("div", { key: "left", class: "column" },
-        unused && !entries.length ? first(daemon?.grpc_address) : section("attention", "Needs attention", attention(entries)),
+    // What comes and goes is below what stays where it is, so that nothing jumps. On a phone, where one scrolls anyway, the
+    // order is another.
+    return [head, tiles(counts, series), h("div", { key: "overview", class: "overview" },
+      h("div", { key: "rates", class: "over-rates" },
         section("rates", `The last ${duration(Math.max(1, series.calls_per_second.length) * series.interval_ms)}`, charts(series, shown))),
-      h("div", { key: "right", class: "column side" },
+      h("div", { key: "attention", class: "over-attention" },
+        unused && !entries.length ? first(daemon?.grpc_address) : section("attention", "Needs attention", attention(entries))),
+      h("div", { key: "recent", class: "over-recent" },
         section("recent", ["Latest events ", h("a", { class: "more", href: withQuery("/log") }, "All events")],
           history(answers.events, { relative: true, none: "Nothing has happened since the daemon started." }))))];
   },

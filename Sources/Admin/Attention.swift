@@ -1,5 +1,5 @@
-// What an operator should look at, the gravest first. Worked out for whoever looks, once a second at the most, and
-// less often where there is so much that it would cost more than a twentieth of a core.
+// What an operator should look at, the gravest first. Worked out for whoever looks, all of them together, and so seldom
+// that it never costs more than a twentieth of a core.
 
 import Coordination
 import JSON
@@ -36,8 +36,7 @@ struct Attention {
         if !slow.isEmpty { add("watchers_slow", "warning", slow.count, slow.prefix(Self.maxItems).map(\.json)) }
         if counts.tasksDead > 0 { dead(counts.tasksDead, &reads) }
         let cost = sources.now().instant - start
-        // Just under the second, so that a look every half second finds it due at every other.
-        nextLook = start + max(.milliseconds(900), cost * 20)
+        nextLook = start + max(.milliseconds(50), cost * 20)
         return entries
     }
 

@@ -51,7 +51,7 @@ def test_an_empty_list_says_what_to_do(open_page, daemon, path, says):
 
 
 def test_the_overview_counts_and_names_what_needs_attention(page, daemon, client):
-    silent = client.agent("silent", ttl=1)
+    silent = client.agent("silent", ttl=3)
     client.agent("anna", tools=["browser"])
     client.CreateTask(type="paint", required_tools=["brush"])
     failing = client.CreateTask(type="doomed", required_tools=["browser"]).task.id
