@@ -121,16 +121,13 @@ struct Reply: Equatable {
 final class RawClient: Sendable {
     private let file: Int32
 
-    /// - Parameters:
-    ///   - host: the last byte of a loopback address, 127.0.0.x.
-    ///   - receiveBuffer: what the system keeps for who doesn't read, in bytes; nil for as much as it likes.
-    init(port: Int, host: UInt32 = 1, receiveBuffer: Int32? = nil) throws {
+    /// - Parameter host: the last byte of a loopback address, 127.0.0.x.
+    init(port: Int, host: UInt32 = 1) throws {
         file = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard file >= 0 else { throw Fault("no socket") }
         // A server that says nothing fails the test instead of holding it up.
         var patience = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
-        if var size = receiveBuffer { setsockopt(file, SOL_SOCKET, SO_RCVBUF, &size, 4) }
         var on: Int32 = 1
         setsockopt(file, Int32(IPPROTO_TCP), TCP_NODELAY, &on, 4)
         var address = sockaddr_in()
@@ -222,8 +219,8 @@ final class StreamClient {
     private let client: RawClient
     private var text = ""
 
-    init(port: Int, _ path: String, fields: String = "", receiveBuffer: Int32? = nil) throws {
-        client = try RawClient(port: port, receiveBuffer: receiveBuffer)
+    init(port: Int, _ path: String, fields: String = "") throws {
+        client = try RawClient(port: port)
         try client.send("GET \(path) HTTP/1.1\r\nHost: localhost\r\n\(fields)\r\n")
         let head = try client.head()
         guard head.contains("HTTP/1.1 200 "), head.contains("text/event-stream") else { throw Fault(head) }
