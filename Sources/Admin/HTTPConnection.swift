@@ -19,6 +19,7 @@ final class HTTPConnection: ChannelDuplexHandler {
     private var timer: Scheduled<Void>?
     /// Set while an answer goes on.
     private var stream: Task<Void, Never>?
+    private var streamHasEnded = false
     /// The step of the exchange that the timer belongs to.
     private var timedStep = -1
 
@@ -157,17 +158,24 @@ final class HTTPConnection: ChannelDuplexHandler {
             while let piece = await source.next(), !Task.isCancelled {
                 let patience = channel.eventLoop.scheduleTask(in: timeout) { channel.close(promise: nil) }
                 defer { patience.cancel() }
-                let part = HTTPServerResponsePart.body(.byteBuffer(piece))
-                guard (try? await channel.writeAndFlush(part).get()) != nil else { return }
+                let sent = channel.eventLoop.flatSubmit { [bound] in bound.value.send(piece) }
+                guard (try? await sent.get()) != nil else { return }
             }
             try? await channel.eventLoop.submit { [bound] in bound.value.endStream() }.get()
         }
     }
 
+    /// A piece that was made when the end was said already is not sent behind it.
+    private func send(_ piece: ByteBuffer) -> EventLoopFuture<Void> {
+        guard !streamHasEnded else { return context.eventLoop.makeFailedFuture(ChannelError.eof) }
+        return context.channel.writeAndFlush(HTTPServerResponsePart.body(.byteBuffer(piece)))
+    }
+
     /// The end is said, behind whatever is still being sent, and not just cut off: a client then knows that it has all.
     private func endStream() {
         stream?.cancel()
-        guard context.channel.isActive else { return }
+        guard context.channel.isActive, !streamHasEnded else { return }
+        streamHasEnded = true
         let sent = context.eventLoop.makePromise(of: Void.self)
         sent.futureResult.assumeIsolated().whenComplete { [self] _ in context.close(promise: nil) }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: sent)

@@ -167,6 +167,8 @@ import Testing
         }
         await server.stop()
         // With the last chunk (RFC 9112, section 7.1), so that nothing looks cut off.
-        #expect(try await blocking { try client.rest() }.hasSuffix("\r\n0\r\n\r\n"))
+        let rest = try await blocking { try client.rest() }
+        // Stopped before the first piece, it has the last chunk alone.
+        #expect(rest == "0\r\n\r\n" || rest.hasSuffix("\r\n0\r\n\r\n"), "\(rest)")
     }
 }
