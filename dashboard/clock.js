@@ -1,6 +1,7 @@
 // The daemon's clock, as well as it can be known here, and the one ticker that moves what moves with it. Leases run on
 // the daemon's monotonic clock, which no answer can tell exactly: it was made a moment before it came. The greatest
-// difference to our own clock that was ever seen is the one least delayed, so that is the one kept.
+// difference to our own clock is the one least delayed, so that is the one that counts; of the last minutes, and not
+// for ever, since the two clocks don't run equally fast.
 //
 // A view marks what passes by itself with attributes, and the ticker writes it in place, without the view:
 //   data-until (+ data-span)   a bar: milliseconds of the daemon's clock when it is empty, and what it began with
@@ -9,20 +10,28 @@
 
 import { absolute, ago, left } from "./format.js";
 
-let offset = null;
+const WINDOW_MS = 60000;
+/** The greatest differences, of the minute that is running and of the one before. */
+let best = [-Infinity, -Infinity];
+let windowStart = 0;
 let frozen = null;
 let skew = 0;
 
 export const clock = {
   /** An answer says what the daemon's clock was. */
   sample(clockMs) {
-    const difference = clockMs - performance.now();
-    offset = offset === null ? difference : Math.max(offset, difference);
+    const now = performance.now();
+    const windows = Math.floor((now - windowStart) / WINDOW_MS);
+    if (windows > 0) {
+      best = [-Infinity, windows === 1 ? best[0] : -Infinity];
+      windowStart = now;
+    }
+    best[0] = Math.max(best[0], clockMs - now);
   },
 
   /** Another process may have another clock. */
   reset() {
-    offset = null;
+    best = [-Infinity, -Infinity];
   },
 
   /** The wall clock of this machine may be wrong, but how long ago something was should not be. */
@@ -40,7 +49,8 @@ export const clock = {
   },
 
   now() {
-    return frozen ?? (offset === null ? 0 : performance.now() + offset);
+    const offset = Math.max(...best);
+    return frozen ?? (offset === -Infinity ? 0 : performance.now() + offset);
   },
 
   wall() {
