@@ -11,6 +11,7 @@ import { clock, startTicking, tick } from "./clock.js";
 import { Connection } from "./connection.js";
 import { patch } from "./dom.js";
 import { startKeys } from "./keys.js";
+import { failure, heading } from "./parts.js";
 import { parse, startRouting } from "./router.js";
 import { banner, connectionState, navigation, say } from "./shell.js";
 import { takeGuess } from "./table.js";
@@ -65,12 +66,23 @@ function drawNow() {
   patch(document.getElementById("nav"), navigation(route, shown.answers.overview?.body));
   patch(document.getElementById("connection"), connectionState(connection));
   patch(document.getElementById("banner"), banner(connection, shown));
-  keepingFocus(() => patch(main, view.render(shown)));
+  const wanted = content();
+  keepingFocus(() => patch(main, wanted));
   document.title = `${view.title(route)} · AgentKeeper`;
   tick();
   view.drawn?.(shown);
   if (takeGuess()) draw();
   restoreScroll();
+}
+
+// A view that cannot be drawn says so in its own place, and all around it goes on.
+function content() {
+  try {
+    return view.render(shown);
+  } catch (error) {
+    console.error(`${view.title(route)} could not be drawn:`, error);
+    return [heading(view.title(route)), failure(error, "This view could not be drawn from what the daemon said.")];
+  }
 }
 
 // What had the focus may be gone, with the lease that it named. Then the row that follows has it, or the view's title:

@@ -6,7 +6,7 @@ import { shape } from "./parts.js";
 import { VIEWS } from "./router.js";
 
 export function navigation(route, overview) {
-  const urgent = overview?.attention.filter((each) => each.severity !== "info") ?? [];
+  const urgent = overview?.attention?.filter((each) => each.severity !== "info") ?? [];
   return VIEWS.map(({ name, path, label }) => h("a", {
     key: name, href: path, "aria-current": route.view === name ? (route.id === null ? "page" : "true") : null,
   }, label, name === "overview" && urgent.length

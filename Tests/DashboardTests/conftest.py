@@ -32,7 +32,7 @@ def pytest_configure(config):
         "markers", "outage: the daemon goes away in this test, which a browser reports on its console"
     )
     config.addinivalue_line(
-        "markers", "refusal: an action is refused in this test, which a browser reports on its console"
+        "markers", "refusal: something is refused in this test, which is reported on the browser's console"
     )
     expect.set_options(timeout=PATIENCE * 1000)
 
@@ -138,7 +138,7 @@ def open_page(browser, start, request):
             "503",
         ]
     if request.node.get_closest_marker("refusal"):
-        allowed += ["403", "404", "409"]
+        allowed += ["403", "404", "409", "could not be drawn"]
     watched = Watched(allowed)
     contexts = []
 
