@@ -41,7 +41,7 @@ let drawing = false;
 
 /** What the view may look at. `answers` has those that have come, by the names of `addresses`. */
 const shown = {
-  route: null, answers: {}, addresses: {}, ui: {}, daemon: null, note: null,
+  route: null, answers: {}, addresses: {}, ui: {}, daemon: null, note: null, refusal: null,
   redraw: () => draw(),
 };
 
@@ -62,6 +62,7 @@ function draw() {
 
 function drawNow() {
   shown.daemon = connection.daemon;
+  shown.refusal = connection.state === "refused" ? connection.reason : null;
   document.documentElement.dataset.connection = connection.state;
   patch(document.getElementById("nav"), navigation(route, shown.answers.overview?.body));
   patch(document.getElementById("connection"), connectionState(connection));
@@ -78,6 +79,7 @@ function drawNow() {
 // A view that cannot be drawn says so in its own place, and all around it goes on.
 function content() {
   try {
+    if (shown.refusal && !view.source) return [heading(view.title(route)), failure(shown.refusal, "This cannot be shown.")];
     return view.render(shown);
   } catch (error) {
     console.error(`${view.title(route)} could not be drawn:`, error);

@@ -138,7 +138,7 @@ def open_page(browser, start, request):
             "503",
         ]
     if request.node.get_closest_marker("refusal"):
-        allowed += ["403", "404", "409", "could not be drawn"]
+        allowed += ["400", "403", "404", "409", "503", "could not be drawn"]
     watched = Watched(allowed)
     contexts = []
 

@@ -1,9 +1,32 @@
 """A daemon that answers, but not with what is shown: the page says what the daemon says, and no view stops the rest."""
 
 import json
+import socket
 
 import pytest
+from conftest import live
 from playwright.sync_api import expect
+
+BANNER = "#banner .banner"
+
+
+@pytest.mark.refusal
+@pytest.mark.parametrize("path", ["/", "/log"])
+def test_a_daemon_whose_streams_are_all_taken_is_not_said_to_be_away(open_page, daemon, path):
+    taken = []
+    for _ in range(64):
+        stream = socket.create_connection(("127.0.0.1", daemon.metrics_port))
+        stream.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert stream.recv(4096).startswith(b"HTTP/1.1 200")
+        taken.append(stream)
+    page = open_page(daemon.url + path)
+    expect(page.locator(BANNER)).to_contain_text("Not live: 64 streams are open at this port, the most that may be.")
+    expect(page.locator(BANNER)).not_to_contain_text("nothing answers")
+    for stream in taken:
+        stream.close()
+    page.get_by_role("button", name="Try now").click()
+    live(page)
+    expect(page.locator(BANNER)).to_have_count(0)
 
 
 def answer(body, status=200):
