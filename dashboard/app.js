@@ -2,7 +2,7 @@
 //   title(route)       the document's title
 //   addresses(route)   what it shows, by name: addresses under /api/v1/, kept up to date by one stream
 //   render(shown)      all that it shows, as wanted nodes; called again whenever anything has changed
-// and, where it listens to something else (the events), start(shown), stop(shown), source(), drawn(), escape(), space().
+// and, where it listens to something else, source (to what), start(shown, connection), stop(shown), drawn(), escape(), space().
 // Nothing else holds state: what the daemon says comes anew, what the reader chose is in the address.
 
 import { allowActions } from "./actions.js";

@@ -74,6 +74,9 @@ static const unsigned char shell_css[] = {
 static const unsigned char shell_js[] = {
 #embed "../../dashboard/shell.js"
 };
+static const unsigned char stretch_js[] = {
+#embed "../../dashboard/stretch.js"
+};
 static const unsigned char table_js[] = {
 #embed "../../dashboard/table.js"
 };
@@ -156,6 +159,7 @@ static const struct cdashboard_file files[] = {
     FILE_ENTRY("sentences.js", SCRIPT, sentences_js),
     FILE_ENTRY("shell.css", CSS, shell_css),
     FILE_ENTRY("shell.js", SCRIPT, shell_js),
+    FILE_ENTRY("stretch.js", SCRIPT, stretch_js),
     FILE_ENTRY("table.js", SCRIPT, table_js),
     FILE_ENTRY("theme.js", SCRIPT, theme_js),
     FILE_ENTRY("tokens.css", CSS, tokens_css),

@@ -2,12 +2,39 @@
 
 import json
 import socket
+from urllib.parse import urlsplit
 
 import pytest
-from conftest import live
+from conftest import live, row
 from playwright.sync_api import expect
 
 BANNER = "#banner .banner"
+
+
+def watched(page, asked):
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+
+
+@pytest.mark.refusal
+def test_a_wrong_filter_is_said_to_be_wrong_and_no_stream_is_opened_for_it(open_page, daemon, client):
+    anna = client.agent("anna")
+    asked = []
+    page = live(open_page(f"{daemon.url}/log", before=lambda page: (page.clock.install(), watched(page, asked))))
+    streams = asked.count("/events")
+    field = page.get_by_label("Agent")
+    field.fill("abc")
+    expect(page.locator("main")).to_contain_text('agent must be 32 lowercase hex digits, found "abc"')
+    expect(page.locator("#connection")).to_have_text("Refused")
+    expect(page.locator(BANNER)).to_have_count(0)
+    # Neither is it asked again.
+    before = len(asked)
+    page.clock.fast_forward(60000)
+    page.wait_for_timeout(500)
+    assert asked[before:] == [] and asked.count("/events") == streams
+    field.fill(anna)
+    live(page)
+    expect(row(page, "anna registered")).to_have_count(1)
+    assert asked.count("/events") == streams + 1
 
 
 @pytest.mark.refusal
