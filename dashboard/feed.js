@@ -5,7 +5,9 @@
 // It is what the connection listens to: first a page is read, then the stream opened where the page ends. A page that
 // cannot be read is a stream that is not opened, and both are tried again when the daemon answers.
 
-import { address, get } from "./api.js";
+import { address, get, liveURL } from "./api.js";
+import { clock } from "./clock.js";
+import { Pace } from "./pace.js";
 import { withQuery } from "./router.js";
 import { merge, nothing, stretchOf, touch } from "./stretch.js";
 
@@ -22,6 +24,7 @@ export class Feed {
   /** What the daemon has, as far as it has said so. */ oldestKept = 1;
   lastKnown = 0;
   /** Why older or newer ones could not be read. @type {Error|null} */ error = null;
+  pace = new Pace();
 
   #filter;
   #at;
@@ -93,6 +96,8 @@ export class Feed {
         message: (event) => this.take(event),
         gap: (gap) => this.#gone(gap),
         progress: ({ sequence }) => this.#come(sequence),
+        answer: ({ status, body }) => status === 200 && this.look(body),
+        alive: ({ clock_ms }) => this.#calm({ clock_ms, last_sequence: this.#came.to }, 0),
       },
     };
     this.#reopen = () => connection.show(source);
@@ -101,7 +106,9 @@ export class Feed {
 
   async #address() {
     if (!this.#begun) await this.begin();
-    return withQuery("/events", { ...this.#filter, after: this.#came.to });
+    return this.pace.rate === null
+      ? withQuery("/events", { ...this.#filter, after: this.#came.to })
+      : liveURL([address("events", { ...this.#filter, limit: PAGE })]);
   }
 
   /** Reads the latest, or those around a sequence. Throws why it could not. */
@@ -170,6 +177,25 @@ export class Feed {
       this.#gather();
       this.#told();
     }, GATHER_MS);
+    if (this.pace.took()) this.#reopen();
+  }
+
+  /** The latest, looked at now and then while they are too fast to be taken one by one. */
+  look(page) {
+    clock.sample(page.clock_ms);
+    const latest = stretchOf(page);
+    this.oldestKept = page.oldest_kept_sequence;
+    this.lastKnown = page.last_sequence;
+    this.#came = merge(this.#came, latest, MOST);
+    this.#gather();
+    this.#told();
+    this.#calm(page, latest.events.length / Math.max(1, latest.to - latest.from));
+  }
+
+  #calm(answer, share) {
+    if (this.pace.rate === null || !this.pace.looked(answer, share)) return;
+    this.#reopen();
+    this.#told();
   }
 
   /** The stream has come this far. */

@@ -2,7 +2,7 @@
 // and may also pause it, or jump to the sequence that a log line or a colleague names.
 
 import { h } from "./dom.js";
-import { absolute, clockTime, count, plural } from "./format.js";
+import { absolute, clockTime, count, plural, rough } from "./format.js";
 import { field, filters } from "./filters.js";
 import { Feed, MOST } from "./feed.js";
 import { eventPanel } from "./event-panel.js";
@@ -48,7 +48,7 @@ function jump(event) {
 }
 
 function state(feed) {
-  if (feed.live) return "Following what happens";
+  if (feed.live) return feed.pace.rate === null ? "Following what happens" : "Showing the latest";
   if (!feed.missed) return "Paused";
   return `Paused; ${feed.missedMore ? "more than " : ""}${plural(feed.missed, "new event")}`;
 }
@@ -67,8 +67,10 @@ function controls(feed, shown) {
 
 /** What is not as it should be with what is shown. */
 function notes(feed) {
-  const { gap } = feed;
+  const { gap, pace } = feed;
   return [
+    pace.rate === null || !feed.live ? null : h("p", { key: "fast", class: "banner info" }, h("span", null,
+      h("b", null, "Too fast to show one by one: "), `${rough(pace.rate)} a second. These are the latest; pause or filter to read.`)),
     gap ? h("div", { key: "gap", class: "banner warn" },
       h("p", null, `Events are missing here, of those after ${count(gap.after)} and before ${count(gap.before)}: they were no longer kept when this page came to them.`),
       h("button", { type: "button", onclick: () => feed.forgetGap(), "aria-label": "Close this message" }, "Close")) : null,

@@ -53,6 +53,9 @@ static const unsigned char keys_js[] = {
 static const unsigned char links_js[] = {
 #embed "../../dashboard/links.js"
 };
+static const unsigned char pace_js[] = {
+#embed "../../dashboard/pace.js"
+};
 static const unsigned char paging_js[] = {
 #embed "../../dashboard/paging.js"
 };
@@ -152,6 +155,7 @@ static const struct cdashboard_file files[] = {
     FILE_ENTRY("index.html", HTML, index_html),
     FILE_ENTRY("keys.js", SCRIPT, keys_js),
     FILE_ENTRY("links.js", SCRIPT, links_js),
+    FILE_ENTRY("pace.js", SCRIPT, pace_js),
     FILE_ENTRY("paging.js", SCRIPT, paging_js),
     FILE_ENTRY("parts.css", CSS, parts_css),
     FILE_ENTRY("parts.js", SCRIPT, parts_js),

@@ -190,3 +190,40 @@ def test_what_is_gone_is_told_beside_what_is_shown_until_that_has_left(open_page
         }""",
     )
     assert told == {"told": [[5, 300], [5, 400], [5, 400], None, None], "between": True}
+
+
+def test_too_many_a_second_are_looked_at_now_and_then_until_it_is_calmer(open_page, daemon):
+    told = play(
+        open_page,
+        daemon,
+        """async (feed, daemon, opening) => {
+            daemon.answers.push(daemon.page(1, 5));
+            await daemon.begin();
+            const told = [];
+            const tell = () => told.push([feed.pace.rate, feed.events.length, feed.newest]);
+            for (const event of daemon.range(6, 60000)) daemon.events?.message(event);
+            await opening();
+            feed.pause();
+            feed.resume();
+            tell();
+            const look = (from, to, clock_ms) =>
+                daemon.events.answer({ q: 0, status: 200, body: daemon.page(from, to, { clock_ms, last_sequence: to }) });
+            look(99801, 100000, 5000);
+            look(149801, 150000, 5500);
+            look(199801, 200000, 6000);
+            tell();
+            feed.pause();
+            look(204801, 205000, 7000);
+            told.push([feed.live, feed.missed, feed.missedMore, feed.newest]);
+            daemon.events.alive({ clock_ms: 9000 });
+            await opening();
+            told.push(daemon.urls);
+            return told;
+        }""",
+    )
+    many, looking, paused, urls = told
+    assert many[0] == 5000 and many[1] == 2000 and 5000 <= many[2] < 60000
+    assert looking == [100000, 200, 200000]
+    assert paused == [False, 200, True, 200000]
+    assert [url.split("?")[0] for url in urls] == ["/events", "/api/v1/live", "/events"]
+    assert "after=205000" in urls[2]
