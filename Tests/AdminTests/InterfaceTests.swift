@@ -228,6 +228,25 @@ import Testing
         }
     }
 
+    @Test func `The series of leases counts what the number beside it counts`() async throws {
+        let core = TestCore()
+        let anna = core.register(1, "anna")
+        for number in 1...7 {
+            core.perform(.createTask(.init(newID: TaskID("t-\(number)"), type: "sum")))
+            core.perform(.claimTask(anna))
+        }
+        _ = core.acquire("report-7", anna)
+        let sources = core.sources()
+        let recent = Recent()
+        let counts = core.coordinator.read(at: core.now) { $0.counts }.result
+        recent.take(Load(), counts, last: Sequence.zero, at: core.now.instant)
+        let text = await StateReader(sources: sources, recent: recent).read(.overview).text
+        let body = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+        let told = try #require(body["counts"] as? [String: Any])
+        #expect(told["leases"] as? Int == 1 && told["claims"] as? Int == 7)
+        #expect((body["history"] as? [String: Any])?["leases"] as? [Int] == [1])
+    }
+
     @Test func `What needs attention is named, and only that`() async throws {
         let core = TestCore()
         let anna = core.register(1, "anna", tools: ["x"], ttl: 1_000)
