@@ -228,6 +228,45 @@ import Testing
         }
     }
 
+    @Test func `Events are read without a gap while the history moves on beneath`() async throws {
+        var limits = Limits()
+        limits.maxEvents = 5_000
+        let core = TestCore(limits: limits)
+        let anna = core.register(1, "anna")
+        let happen = { @Sendable (count: Int) in
+            for _ in 0..<count {
+                guard let lease = core.acquire("t", anna) else { return }
+                core.perform(.releaseLease(.init(task: TaskID("t"), agent: anna, token: lease.token)))
+            }
+        }
+        happen(3_000)
+        // Between any two looks.
+        let sources = AdminSources(
+            coordinator: core.coordinator,
+            now: {
+                happen(50)
+                return core.now
+            },
+            daemon: core.sources().daemon, isReady: { true }, rpcAddress: { "" })
+        let reader = StateReader(sources: sources, recent: Recent())
+        for (query, isRare) in [
+            ("events?topic=policy.", true), ("events?after=1&topic=policy.", true),
+            ("events?before=99999&topic=policy.", true),
+            ("events?after=1&limit=1000", false), ("events?limit=1000", false),
+            ("events?after=1&topic=lease.released&limit=1000", false),
+        ] {
+            let target = try Target("/" + query)
+            let reading = await reader.read(
+                try Resource(segments: target.segments, parameters: target.parameters))
+            #expect(reading.status == .ok, "\(query): \(reading.text)")
+            let body = try #require(try JSONSerialization.jsonObject(with: Data(reading.text.utf8)) as? [String: Any])
+            let sequences = try #require(body["items"] as? [[String: Any]]).compactMap { $0["sequence"] as? Int }
+            #expect(sequences.isEmpty == isRare, "\(query)")
+            let step = query.contains("released") ? 2 : 1
+            #expect(zip(sequences, sequences.dropFirst()).allSatisfy { $1 == $0 + step }, "\(query)")
+        }
+    }
+
     @Test func `The series of leases counts what the number beside it counts`() async throws {
         let core = TestCore()
         let anna = core.register(1, "anna")
