@@ -167,19 +167,11 @@ struct Attention {
             stuck.prefix(Self.maxItems).map { $0.json(claimer: nil) })
     }
 
-    /// The latest, as far as the kept events tell.
     private mutating func dead(_ count: Int, _ reads: inout Reads) {
-        let page = Resource.EventPage(direction: .latest, limit: Self.maxItems)
-        let filter = EventFilter(topics: [Topic.taskDead.rawValue])
-        let latest = (try? reads.events(filter, page))?.events ?? []
-        var items: [JSON] = []
-        for event in latest.reversed() {
-            guard let id = event.payload.task else { continue }
-            let found = reads.read { machine in machine.task(id).map { ($0, machine.name(of: $0.claimer)) } }
-            guard let (task, claimer) = found, task.status == .dead else { continue }
-            items.append(task.json(claimer: claimer))
+        let latest = reads.read { machine in
+            machine.latestDeadTasks(limit: Self.maxItems).map { ($0, machine.name(of: $0.claimer)) }
         }
-        add("tasks_dead", "info", count, items)
+        add("tasks_dead", "info", count, latest.map { $0.json(claimer: $1) })
     }
 }
 

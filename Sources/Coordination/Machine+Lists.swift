@@ -82,6 +82,11 @@ extension Machine {
         }
     }
 
+    /// Those that failed for good, the latest first.
+    package func latestDeadTasks(limit: Int) -> [QueuedTask] {
+        tasks.latestDead(limit: limit)
+    }
+
     package func elections(
         groupPrefix: String, candidate: AgentID?, after serial: UInt64, limit: Int, scanning: Int
     ) throws(Refusal) -> Stretch<ElectionDetails> {

@@ -26,6 +26,8 @@ struct TaskQueue: ~Copyable, Sendable {
     private var index: [TaskID: TaskSlot] = [:]
     private(set) var order = CreationOrder<Entry>()
     private var finished: Deque<(slot: TaskSlot, since: Instant)> = []
+    /// Those of them that are DEAD, in the same order: few among many, and what an operator asks for.
+    private var dead: Deque<TaskSlot> = []
     private var counts = [Int](repeating: 0, count: 4)
     private(set) var openBytes = 0
     private(set) var finishedBytes = 0
@@ -132,6 +134,7 @@ struct TaskQueue: ~Copyable, Sendable {
     /// All are there: the finished ones are forgotten in the order in which they were finished.
     mutating func finishRestoring() {
         finished.sort { ($0.since, entries[$0.slot].serial) < ($1.since, entries[$1.slot].serial) }
+        for (slot, _) in finished where entries[slot].task.status == .dead { dead.append(slot) }
     }
 
     mutating func claim(_ slot: TaskSlot, by agent: AgentID, token: FencingToken, at now: WallTime) {
@@ -154,6 +157,7 @@ struct TaskQueue: ~Copyable, Sendable {
         let bytes = entries[slot].task.bytes
         move(slot, from: .dead, to: .pending)
         finished.removeAll { $0.slot == slot }
+        dead.removeAll { $0 == slot }
         finishedBytes -= bytes
         openBytes += bytes
         entries[slot].tools = tools
@@ -191,6 +195,7 @@ struct TaskQueue: ~Copyable, Sendable {
         move(slot, from: .claimed, to: status)
         entries[slot].task.finishedAt = now.wall
         finished.append((slot, now.instant))
+        if status == .dead { dead.append(slot) }
         openBytes -= entries[slot].task.bytes
         finishedBytes += entries[slot].task.bytes
     }
@@ -212,6 +217,10 @@ struct TaskQueue: ~Copyable, Sendable {
             finished.removeFirst()
             let entry = entries[first.slot]
             counts[Int(entry.task.status.rawValue)] -= 1
+            if entry.task.status == .dead {
+                let buried = dead.popFirst()
+                precondition(buried == first.slot, "the dead are not in the order of the finished")
+            }
             finishedBytes -= entry.task.bytes
             index[entry.task.id] = nil
             order.remove(serial: entry.serial)
@@ -237,6 +246,11 @@ struct TaskQueue: ~Copyable, Sendable {
         return found
     }
 
+    /// Those that failed for good and are still kept, the latest first.
+    func latestDead(limit: Int) -> [QueuedTask] {
+        dead.suffix(limit).reversed().map { entries[$0].task }
+    }
+
     func checkInvariants() {
         precondition(index.count == entries.count && order.count == entries.count)
         var found = [Int](repeating: 0, count: 4)
@@ -253,5 +267,6 @@ struct TaskQueue: ~Copyable, Sendable {
         }
         precondition(found == counts && open == openBytes && done == finishedBytes)
         precondition(finished.count == count(.completed) + count(.dead))
+        precondition(finished.map(\.slot).filter { entries[$0].task.status == .dead } == Array(dead))
     }
 }

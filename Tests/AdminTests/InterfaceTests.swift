@@ -267,6 +267,26 @@ import Testing
         }
     }
 
+    @Test func `A task that failed for good is named, however long ago its events were forgotten`() async throws {
+        var limits = Limits()
+        limits.maxEvents = 3
+        let core = TestCore(limits: limits)
+        let anna = core.register(1, "anna")
+        core.perform(.createTask(.init(newID: TaskID("buried"), type: "sum")))
+        core.perform(.claimTask(anna))
+        core.perform(.failTask(.init(task: TaskID("buried"), agent: anna), reason: "no luck"))
+        for number in 1...9 { _ = core.acquire("t-\(number)", anna, ttl: 1_000) }
+        try await withServer(core: core) { port in
+            let kept = try #require(try object(port, "events?topic=task.")["items"] as? [[String: Any]])
+            #expect(kept.isEmpty)
+            let found = try #require(try object(port, "overview")["attention"] as? [[String: Any]])
+            #expect(found.map { $0["kind"] as? String } == ["tasks_dead"] && found.first?["count"] as? Int == 1)
+            let items = try #require(found.first?["items"] as? [[String: Any]])
+            #expect(items.map { $0["task_id"] as? String } == ["buried"])
+            #expect(items.first?["claimer_name"] as? String == "anna")
+        }
+    }
+
     @Test func `The series of leases counts what the number beside it counts`() async throws {
         let core = TestCore()
         let anna = core.register(1, "anna")

@@ -119,6 +119,32 @@ import Testing
         }
     }
 
+    @Test func `Tasks that failed for good are told, the latest first, as long as they are kept`() {
+        var limits = Limits()
+        limits.maxFinishedTasks = 4
+        let scene = Scene(limits: limits)
+        scene.register(a)
+        func dead(_ limit: Int = 9) -> String {
+            scene.read { $0.latestDeadTasks(limit: limit) }.map(\.id.text).joined(separator: " ")
+        }
+        func end(_ id: TaskID, asDead: Bool) {
+            scene.say(.create(id))
+            scene.say(.claimTask(a))
+            scene.say(asDead ? .fail(id, a) : .complete(id, a))
+        }
+        #expect(dead() == "")
+        for (id, asDead) in [("1", true), ("2", false), ("3", true), ("4", true)] { end(TaskID(id), asDead: asDead) }
+        #expect(dead() == "4 3 1" && dead(2) == "4 3" && dead(0) == "")
+        scene.say(.forceRequeue("3"))
+        #expect(dead() == "4 1")
+        scene.say(.claimTask(a))
+        scene.say(.fail("3", a))
+        #expect(dead() == "3 4 1")
+        // The oldest of the finished are forgotten, dead or not.
+        end("5", asDead: false)
+        #expect(dead() == "3 4")
+    }
+
     @Test func `An order is read page by page without loss or repeat while others come and go`() {
         var random = SeededRandom(seed: testSeed)
         for _ in 0..<50 {
