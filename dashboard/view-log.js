@@ -47,7 +47,8 @@ function jump(event) {
   if (/^\d+$/.test(text)) go(changed({ at: text }));
 }
 
-function state(feed) {
+function state(feed, { refusal }) {
+  if (refusal) return null;
   if (feed.live) return feed.pace.rate === null ? "Following what happens" : "Showing the latest";
   if (!feed.missed) return "Paused";
   return `Paused; ${feed.missedMore ? "more than " : ""}${plural(feed.missed, "new event")}`;
@@ -58,7 +59,7 @@ function controls(feed, shown) {
   const quiet = query.get("quiet") !== "no";
   return h("div", { key: "controls", class: "log-controls" },
     h("button", { key: "pause", type: "button", "aria-pressed": feed.live ? "false" : "true", "aria-keyshortcuts": "Space", onclick: () => log.space(shown) }, feed.live ? "Pause" : "Resume"),
-    h("span", { key: "state", class: "soft log-state" }, state(feed)),
+    h("span", { key: "state", class: "soft log-state" }, state(feed, shown)),
     h("a", { key: "quiet", class: "quiet-link", href: changed({ quiet: quiet ? "no" : null }), "data-replace": "" }, quiet ? "Show renewals" : "Hide renewals"),
     h("form", { key: "jump", class: "jump", onsubmit: jump },
       h("label", null, h("span", { class: "unseen" }, "Sequence"), h("input", { name: "sequence", inputmode: "numeric", pattern: "[0-9]+", placeholder: "Sequence", value: query.get("at") ?? "", autocomplete: "off" })),

@@ -25,6 +25,7 @@ def test_a_wrong_filter_is_said_to_be_wrong_and_no_stream_is_opened_for_it(open_
     field.fill("abc")
     expect(page.locator("main")).to_contain_text('agent must be 32 lowercase hex digits, found "abc"')
     expect(page.locator("#connection")).to_have_text("Refused")
+    expect(page.locator(".log-state")).to_have_text("")
     expect(page.locator(BANNER)).to_have_count(0)
     # Neither is it asked again.
     before = len(asked)
