@@ -27,6 +27,17 @@ async function answerOf(response) {
   throw new Refused(response.status, body?.error?.message ?? `The daemon answered with HTTP status ${response.status}.`);
 }
 
+/** Why there is no stream at an address: `Refused`, or null when there is one after all. Throws what `fetch` throws. */
+export async function whyNot(url) {
+  const abort = new AbortController();
+  const response = await fetch(url, { signal: abort.signal, cache: "no-store" });
+  if (response.ok) {
+    abort.abort();
+    return null;
+  }
+  return answerOf(response).catch((error) => error);
+}
+
 /** @returns {Promise<any>} the answer's body. Throws `Refused`, or what `fetch` throws when nobody answers. */
 export async function get(where, signal) {
   return answerOf(await fetch(`/api/v1/${where}`, { signal, cache: "no-store", headers: { accept: "application/json" } }));

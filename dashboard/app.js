@@ -2,7 +2,7 @@
 //   title(route)       the document's title
 //   addresses(route)   what it shows, by name: addresses under /api/v1/, kept up to date by one stream
 //   render(shown)      all that it shows, as wanted nodes; called again whenever anything has changed
-// and, where it listens to something else (the events), start(shown), stop(shown), source(), drawn(), escape(), space().
+// and, where it listens to something else, source (to what), start(shown, connection), stop(shown), drawn(), escape(), space().
 // Nothing else holds state: what the daemon says comes anew, what the reader chose is in the address.
 
 import { allowActions } from "./actions.js";
@@ -11,6 +11,7 @@ import { clock, startTicking, tick } from "./clock.js";
 import { Connection } from "./connection.js";
 import { patch } from "./dom.js";
 import { startKeys } from "./keys.js";
+import { failure, heading } from "./parts.js";
 import { parse, startRouting } from "./router.js";
 import { banner, connectionState, navigation, say } from "./shell.js";
 import { takeGuess } from "./table.js";
@@ -27,8 +28,9 @@ import { policy } from "./view-policy.js";
 import { task } from "./view-task.js";
 import { tasks } from "./view-tasks.js";
 import { unknown } from "./view-unknown.js";
+import { watchers } from "./view-watchers.js";
 
-const LISTS = { overview, agents, leases, elections, tasks, policies, log, unknown };
+const LISTS = { overview, agents, leases, elections, tasks, policies, watchers, log, unknown };
 const THINGS = { agents: agent, leases: lease, elections: election, tasks: task, policies: policy };
 // The stream says something every 2 s; after three times that it is taken for dead.
 const SILENCE_MS = 6000;
@@ -40,7 +42,7 @@ let drawing = false;
 
 /** What the view may look at. `answers` has those that have come, by the names of `addresses`. */
 const shown = {
-  route: null, answers: {}, addresses: {}, ui: {}, daemon: null, note: null,
+  route: null, answers: {}, addresses: {}, ui: {}, daemon: null, note: null, refusal: null,
   redraw: () => draw(),
 };
 
@@ -61,16 +63,29 @@ function draw() {
 
 function drawNow() {
   shown.daemon = connection.daemon;
+  shown.refusal = connection.state === "refused" ? connection.reason : null;
   document.documentElement.dataset.connection = connection.state;
   patch(document.getElementById("nav"), navigation(route, shown.answers.overview?.body));
   patch(document.getElementById("connection"), connectionState(connection));
   patch(document.getElementById("banner"), banner(connection, shown));
-  keepingFocus(() => patch(main, view.render(shown)));
+  const wanted = content();
+  keepingFocus(() => patch(main, wanted));
   document.title = `${view.title(route)} · AgentKeeper`;
   tick();
   view.drawn?.(shown);
   if (takeGuess()) draw();
   restoreScroll();
+}
+
+// A view that cannot be drawn says so in its own place, and all around it goes on.
+function content() {
+  try {
+    if (shown.refusal && !view.source) return [heading(view.title(route)), failure(shown.refusal, "This cannot be shown.")];
+    return view.render(shown);
+  } catch (error) {
+    console.error(`${view.title(route)} could not be drawn:`, error);
+    return [heading(view.title(route)), failure(error, "This view could not be drawn from what the daemon said.")];
+  }
 }
 
 // What had the focus may be gone, with the lease that it named. Then the row that follows has it, or the view's title:
@@ -124,7 +139,7 @@ function arrive({ back, first = false }) {
     shown.ui = {};
     shown.note = null;
     // The overview's numbers are true in every view; all else belongs to what was shown.
-    shown.answers = shown.answers.overview ? { overview: shown.answers.overview } : {};
+    shown.answers = shown.answers.overview && !view.source ? { overview: shown.answers.overview } : {};
     scrollTo = back || first ? (history.state?.scroll ?? 0) : 0;
   }
   const addresses = view.addresses(route);

@@ -99,7 +99,7 @@ export function sparkline(values) {
   const low = Math.min(...known);
   const high = Math.max(...known);
   // What hardly changes should look that way, and zero be at the bottom when it is near.
-  const bottom = low < high / 2 ? 0 : low - Math.max(1, (high - low) * 0.5);
+  const bottom = low === 0 || low < high / 2 ? 0 : low - Math.max(1, (high - low) * 0.5);
   const top = Math.max(high - bottom, 1) * 1.1;
   const shifted = values.map((value) => (value === null ? null : value - bottom));
   return h("svg", { class: "spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" },

@@ -1,28 +1,43 @@
 // The daemon's clock, as well as it can be known here, and the one ticker that moves what moves with it. Leases run on
 // the daemon's monotonic clock, which no answer can tell exactly: it was made a moment before it came. The greatest
-// difference to our own clock that was ever seen is the one least delayed, so that is the one kept.
+// difference to our own clock is the one least delayed, so that is the one kept; of the last minutes only, since two
+// clocks drift apart, and a page may be open all day.
 //
 // A view marks what passes by itself with attributes, and the ticker writes it in place, without the view:
 //   data-until (+ data-span)   a bar: milliseconds of the daemon's clock when it is empty, and what it began with
 //   data-left                  what is left until then, as text
 //   data-ago                   how long ago a wall time was; data-ago-clock: a point of the daemon's clock
+//   data-for                   for how long it has been so, since a wall time
 
-import { absolute, ago, left } from "./format.js";
+import { absolute, ago, duration, left } from "./format.js";
+
+const WINDOW_MS = 60000;
 
 let offset = null;
+/** The greatest of this minute, and of the one before. */
+let greatest = -Infinity;
+let before = -Infinity;
+let windowEnd = 0;
 let frozen = null;
 let skew = 0;
 
 export const clock = {
   /** An answer says what the daemon's clock was. */
   sample(clockMs) {
-    const difference = clockMs - performance.now();
-    offset = offset === null ? difference : Math.max(offset, difference);
+    const now = performance.now();
+    if (now >= windowEnd) {
+      before = now < windowEnd + WINDOW_MS ? greatest : -Infinity;
+      greatest = -Infinity;
+      windowEnd = now + WINDOW_MS;
+    }
+    greatest = Math.max(greatest, clockMs - now);
+    offset = Math.max(before, greatest);
   },
 
   /** Another process may have another clock. */
   reset() {
     offset = null;
+    greatest = before = -Infinity;
   },
 
   /** The wall clock of this machine may be wrong, but how long ago something was should not be. */
@@ -74,6 +89,7 @@ export function tick() {
     write(text, ago(wall - Date.parse(text.dateTime)));
     if (!text.title) text.title = absolute(new Date(text.dateTime));
   }
+  for (const text of document.querySelectorAll("[data-for]")) write(text, duration(wall - Date.parse(text.dateTime)));
 }
 
 export function startTicking() {

@@ -1,12 +1,13 @@
 // The one stream that the page listens to, and what is known about it. A stream is opened for what is shown now; when it
 // breaks, or falls silent for longer than it ever may, the page says so at once and knocks again and again, less and
 // less often. Before a new stream is opened the daemon is asked who it is: one with another history has forgotten
-// everything that is on the screen.
+// everything that is on the screen. A daemon that answers, but not with this stream, is asked why: a question that is
+// wrong is not asked again, and for want of room one knocks.
 //
 // A browser keeps only six connections to a host, shared by all tabs. So there is never more than one stream a page,
 // and one that nobody looks at is given up after a while.
 
-import { get } from "./api.js";
+import { get, Refused, whyNot } from "./api.js";
 import { clock } from "./clock.js";
 
 const FIRST_PAUSE_MS = 400;
@@ -14,8 +15,9 @@ const LONGEST_PAUSE_MS = 8000;
 const HIDDEN_FOR_MS = 15000;
 
 /**
- * @typedef {{url: () => string, events: Object<string, (data: any) => void>, silenceMs: number, anew?: () => void}} Source
- * @typedef {"connecting"|"live"|"lost"|"resting"} State
+ * `url` may read first what the stream goes on from; without it no stream is opened. Nothing of it lasts `silenceMs`.
+ * @typedef {{url: () => string|Promise<string>, events: Object<string, (data: any) => void>, silenceMs: number, anew?: () => void}} Source
+ * @typedef {"connecting"|"live"|"lost"|"refused"|"resting"} State
  */
 
 export class Connection {
@@ -24,6 +26,7 @@ export class Connection {
   /** Whether things can be done, and with which token. */ session = { actions: false, token: null };
   /** When the daemon was last heard. @type {Date|null} */ heardAt = null;
   /** When it is tried again, by `Date.now()`. */ nextTry = 0;
+  /** What a daemon that answers says against this stream. @type {Refused|null} */ reason = null;
 
   #source = null;
   #stream = null;
@@ -64,26 +67,44 @@ export class Connection {
 
   async #open(known) {
     const generation = ++this.#generation;
+    const isCurrent = () => generation === this.#generation;
+    const source = this.#source;
     this.#drop();
-    if (!known) {
-      try {
-        await this.#knock();
-      } catch {
-        if (generation === this.#generation) this.#lost();
-        return;
-      }
-      if (generation !== this.#generation) return;
+    this.#timer = setTimeout(() => this.#lost(), source.silenceMs);
+    let url;
+    try {
+      if (!known) await this.#knock();
+    } catch (error) {
+      if (isCurrent()) this.#lost(error);
+      return;
     }
-    const stream = new EventSource(this.#source.url());
+    if (!isCurrent()) return;
+    try {
+      url = await source.url();
+    } catch (error) {
+      if (isCurrent()) this.#refused(error);
+      return;
+    }
+    if (!isCurrent()) return;
+    const stream = new EventSource(url);
     this.#stream = stream;
-    for (const [name, handle] of Object.entries(this.#source.events)) {
+    for (const [name, handle] of Object.entries(source.events)) {
       stream.addEventListener(name, (event) => {
         if (stream !== this.#stream) return;
         this.#heard();
         handle(JSON.parse(event.data));
       });
     }
-    stream.onerror = () => stream === this.#stream && this.#lost();
+    stream.onerror = () => stream === this.#stream && this.#broken(stream);
+  }
+
+  /** A browser says that a stream failed, and not why. What was no stream is asked for once more, and read. */
+  async #broken(stream) {
+    const generation = this.#generation;
+    if (stream.readyState !== EventSource.CLOSED) return this.#lost();
+    this.#stream = null;
+    const error = await whyNot(stream.url).catch((error) => error);
+    if (generation === this.#generation) this.#refused(error);
   }
 
   async #knock() {
@@ -100,16 +121,30 @@ export class Connection {
 
   #heard() {
     this.heardAt = new Date();
+    clearTimeout(this.#timer);
     this.#attempt = 0;
     if (this.state === "live") return;
     this.state = "live";
+    this.reason = null;
     clock.thaw();
     this.#told.changed();
   }
 
-  #lost() {
+  /** The daemon answers, but there is no stream. @param {any} error why, as far as it is known */
+  #refused(error) {
+    if (!(error instanceof Refused) || error.status >= 500) return this.#lost(error);
+    this.#generation++;
+    this.#drop();
+    this.state = "refused";
+    this.reason = error;
+    this.#told.changed();
+  }
+
+  #lost(error = null) {
+    this.#generation++;
     this.#drop();
     this.state = "lost";
+    this.reason = error instanceof Refused ? error : null;
     clock.freeze();
     const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#attempt++) * (0.8 + 0.4 * Math.random());
     this.nextTry = Date.now() + pause;

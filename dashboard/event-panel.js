@@ -1,7 +1,6 @@
 // One event, with all that it carries.
 
 import { h } from "./dom.js";
-import { count } from "./format.js";
 import { agentLink, code, groupLink, leaseLink, named, policyLink, taskLink } from "./links.js";
 import { facts, when } from "./parts.js";
 import { changed } from "./router.js";
@@ -25,12 +24,19 @@ function value(name, it, kind) {
   return named(String(it));
 }
 
-/** @param {any} event undefined where it is not, or no longer, among those that are shown */
-export function eventPanel(sequence, event) {
+/** Why an event that was asked for is not there. */
+function missing(sequence, { oldestKept, lastKnown, newest }) {
+  if (sequence < oldestKept) return `It is no longer kept: the oldest event that is has the sequence ${oldestKept}.`;
+  if (sequence > Math.max(lastKnown, newest)) return `It has not happened yet: the last event has the sequence ${Math.max(lastKnown, newest)}.`;
+  return "It is left out by the filters.";
+}
+
+/** @param {any} event undefined where it is not among those that are shown, of which `feed` knows */
+export function eventPanel(sequence, event, feed) {
   const close = h("a", { class: "close", href: changed({ at: null }), "data-replace": "", "aria-label": "Close this event" }, "Close");
   if (!event) {
-    return h("aside", { key: "panel", class: "event-panel", "aria-labelledby": "event-title" }, h("h2", { id: "event-title" }, `Event ${count(sequence)}`), close,
-      h("p", { class: "soft" }, "It is not among those shown: it is no longer kept, has not happened yet, or the filters leave it out."));
+    return h("aside", { key: "panel", class: "event-panel", "aria-labelledby": "event-title" }, h("h2", { id: "event-title" }, `Event ${sequence}`), close,
+      h("p", null, missing(sequence, feed)));
   }
   const [kind] = Object.keys(event.subject);
   return h("aside", { key: "panel", class: "event-panel", "aria-labelledby": "event-title" }, h("h2", { id: "event-title" }, `Event ${event.sequence}`), close,

@@ -42,14 +42,15 @@ export function field({ name, label, hint = "", search = false, wide = false, ro
 
 /**
  * One of several, as links: each can be opened in a tab of its own.
- * @param {{name: string, label: string, route: import("./router.js").Route, choices: [string, string, number?][]}} choice
+ * @param {{name: string, label: string, route: import("./router.js").Route, choices: [string, string, number?, string?][]}} choice
+ * each with its value, its label, how many there are, and the tone of that number
  */
 export function choice({ name, label, route, choices }) {
   const value = route.query.get(name) ?? "";
   return h("div", { key: `choice ${name}`, class: "choice", role: "group", "aria-label": label },
-    choices.map(([each, text, number]) => h("a", {
+    choices.map(([each, text, number, tone]) => h("a", {
       key: each, href: changed({ ...FIRST_PAGE, [name]: each || null }), "aria-current": each === value ? "true" : null,
-    }, text, number === undefined ? null : h("span", { class: "num" }, count(number)))));
+    }, text, number === undefined ? null : h("span", { class: tone ? `num ${tone}` : "num" }, count(number)))));
 }
 
 export function filters(...children) {

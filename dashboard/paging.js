@@ -31,19 +31,22 @@ export function hopping(body) {
   return true;
 }
 
-/** @param {{items: any[], next: string|null, total: number}} body */
-export function pager(body, route, what) {
+/**
+ * @param {{items: any[], next: string|null, total: number}} body
+ * @param {{total?: number, order?: string}} known how many there are behind the filters, where that is known
+ */
+export function pager(body, route, what, { total = body.total, order = "oldest first" } = {}) {
   const page = route.query.get("page");
   const before = trail();
   const shown = body.items.length;
   if (!page && !body.next) {
-    const part = shown === body.total ? "" : ` of ${count(body.total)}`;
-    return h("p", { key: "pager", class: "pager soft" }, `${count(shown)}${part} ${what}`);
+    const part = shown === total ? "" : ` of ${count(total)}`;
+    return h("p", { key: "pager", class: "pager soft" }, `${count(shown)}${part} ${what}`, shown > 1 ? `, ${order}` : "");
   }
   const back = before.length ? before.at(-1) : null;
   return h("nav", { key: "pager", class: "pager", "aria-label": "Pages" },
     h("span", { class: "soft" }, before.length || !page ? `Page ${before.length + 1}: ` : "",
-      `${count(shown)} of ${count(body.total)} ${what}, oldest first`),
+      `${count(shown)} of ${count(total)} ${what}, ${order}`),
     h("span", { class: "pager-links" },
       page ? h("a", { key: "first", href: changed({ page: null }), "data-trail": "[]" }, "First") : null,
       before.length ? h("a", {

@@ -96,9 +96,9 @@ export function command(text) {
   return h("pre", { class: "command", tabindex: "0" }, text);
 }
 
-/** Instead of what was asked for. @param {{status: number, body: any}} answer */
+/** Instead of what was asked for. @param {{status: number, body: any}|Error} answer */
 export function failure(answer, what) {
-  const told = answer.body?.error?.message ?? `The daemon answered with HTTP status ${answer.status}.`;
+  const told = answer.body?.error?.message ?? answer.message ?? `The daemon answered with HTTP status ${answer.status}.`;
   return h("div", { key: "failure", class: "empty failure" }, h("p", { class: "strong" }, shape("warning"), what), h("p", null, told));
 }
 

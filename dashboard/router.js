@@ -9,6 +9,7 @@ export const VIEWS = [
   { name: "elections", path: "/elections", label: "Elections", jump: "e" },
   { name: "tasks", path: "/tasks", label: "Tasks", jump: "t" },
   { name: "policies", path: "/policies", label: "Policies", jump: "p" },
+  { name: "watchers", path: "/watchers", label: "Watchers", jump: "w" },
   { name: "log", path: "/log", label: "Events", jump: "v" },
 ];
 

@@ -6,7 +6,7 @@ import { shape } from "./parts.js";
 import { VIEWS } from "./router.js";
 
 export function navigation(route, overview) {
-  const urgent = overview?.attention.filter((each) => each.severity !== "info") ?? [];
+  const urgent = overview?.attention?.filter((each) => each.severity !== "info") ?? [];
   return VIEWS.map(({ name, path, label }) => h("a", {
     key: name, href: path, "aria-current": route.view === name ? (route.id === null ? "page" : "true") : null,
   }, label, name === "overview" && urgent.length
@@ -16,9 +16,10 @@ export function navigation(route, overview) {
 /** In a word, at the top of the page. */
 export function connectionState(connection) {
   const [tone, word] = {
-    connecting: ["grey", "Connecting"], live: ["ok", "Live"], lost: ["crit", "Stale"], resting: ["grey", "Resting"],
+    connecting: ["grey", "Connecting"], live: ["ok", "Live"], lost: ["crit", "Stale"], refused: ["warn", "Refused"], resting: ["grey", "Resting"],
   }[connection.state];
-  return [h("span", { class: `state ${tone}` }, shape(connection.state === "live" ? "alive" : connection.state === "lost" ? "failed" : "pending"), h("span", null, word))];
+  const figure = { live: "alive", lost: "failed", refused: "warning" }[connection.state] ?? "pending";
+  return [h("span", { class: `state ${tone}` }, shape(figure), h("span", null, word))];
 }
 
 function retrying(connection) {
@@ -26,17 +27,21 @@ function retrying(connection) {
   return seconds > 0 ? `Trying again in ${seconds} s.` : "Trying again now.";
 }
 
+function whyStale({ heardAt: heard, reason }) {
+  const time = heard && h("time", { datetime: heard.toISOString(), title: absolute(heard) }, clockTime(heard));
+  if (reason) return [h("b", null, "Not live: "), sentence(reason.message), heard ? [" What is shown is from ", time, "."] : null];
+  if (heard) return [h("b", null, "Stale: "), "the daemon has not been heard since ", time, ` (${duration(Date.now() - heard)}). What is shown is from then.`];
+  return [h("b", null, "No daemon: "), "nothing answers at this address."];
+}
+
+function sentence(text) {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}
+
 /** Across the page: that nothing here is true any more, or that the daemon is another than it was. */
 export function banner(connection, { note }) {
   if (connection.state === "lost") {
-    const heard = connection.heardAt;
-    return [h("div", { key: "lost", class: "banner crit" }, shape("critical"), h("p", null,
-      h("b", null, heard ? "Stale: " : "No daemon: "),
-      heard
-        ? ["the daemon has not been heard since ", h("time", { datetime: heard.toISOString(), title: absolute(heard) }, clockTime(heard)),
-          ` (${duration(Date.now() - heard)}). What is shown is from then. `]
-        : "nothing answers at this address. ",
-      retrying(connection)),
+    return [h("div", { key: "lost", class: "banner crit" }, shape("critical"), h("p", null, whyStale(connection), " ", retrying(connection)),
     h("button", { type: "button", "data-retry": "" }, "Try now"))];
   }
   if (!note) return [];

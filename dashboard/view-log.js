@@ -2,17 +2,15 @@
 // and may also pause it, or jump to the sequence that a log line or a colleague names.
 
 import { h } from "./dom.js";
-import { absolute, clockTime, count, plural } from "./format.js";
+import { absolute, clockTime, count, plural, rough } from "./format.js";
 import { field, filters } from "./filters.js";
 import { Feed, MOST } from "./feed.js";
 import { eventPanel } from "./event-panel.js";
 import { failure, heading, loading } from "./parts.js";
-import { changed, go, withQuery } from "./router.js";
+import { changed, go } from "./router.js";
 import { sentence, toneOf } from "./sentences.js";
 import { table } from "./table.js";
 
-// `progress` comes every 5 s when nothing else does.
-const SILENCE_MS = 12000;
 const TOPICS = ["agent.", "lease.", "leader.", "policy.", "task."];
 
 function filterOf(query) {
@@ -49,37 +47,70 @@ function jump(event) {
   if (/^\d+$/.test(text)) go(changed({ at: text }));
 }
 
+function state(feed, { refusal }) {
+  if (refusal) return null;
+  if (feed.live) return feed.pace.rate === null ? "Following what happens" : "Showing the latest";
+  if (!feed.missed) return "Paused";
+  return `Paused; ${feed.missedMore ? "more than " : ""}${plural(feed.missed, "new event")}`;
+}
+
 function controls(feed, shown) {
   const query = shown.route.query;
   const quiet = query.get("quiet") !== "no";
   return h("div", { key: "controls", class: "log-controls" },
     h("button", { key: "pause", type: "button", "aria-pressed": feed.live ? "false" : "true", "aria-keyshortcuts": "Space", onclick: () => log.space(shown) }, feed.live ? "Pause" : "Resume"),
-    h("span", { key: "state", class: "soft log-state" }, feed.live ? "Following what happens" : feed.missed ? `Paused; ${plural(feed.missed, "new event")}` : "Paused"),
+    h("span", { key: "state", class: "soft log-state" }, state(feed, shown)),
     h("a", { key: "quiet", class: "quiet-link", href: changed({ quiet: quiet ? "no" : null }), "data-replace": "" }, quiet ? "Show renewals" : "Hide renewals"),
     h("form", { key: "jump", class: "jump", onsubmit: jump },
       h("label", null, h("span", { class: "unseen" }, "Sequence"), h("input", { name: "sequence", inputmode: "numeric", pattern: "[0-9]+", placeholder: "Sequence", value: query.get("at") ?? "", autocomplete: "off" })),
       h("button", { type: "submit" }, "Jump")));
 }
 
+/** What is not as it should be with what is shown. */
+function notes(feed) {
+  const { gap, pace } = feed;
+  return [
+    pace.rate === null || !feed.live ? null : h("p", { key: "fast", class: "banner info" }, h("span", null,
+      h("b", null, "Too fast to show one by one: "), `${rough(pace.rate)} a second. These are the latest; pause or filter to read.`)),
+    gap ? h("div", { key: "gap", class: "banner warn" },
+      h("p", null, `Events are missing here, of those after ${count(gap.after)} and before ${count(gap.before)}: they were no longer kept when this page came to them.`),
+      h("button", { type: "button", onclick: () => feed.forgetGap(), "aria-label": "Close this message" }, "Close")) : null,
+  ];
+}
+
+function newer(feed) {
+  if (feed.live || !(feed.missed || feed.missedMore)) return null;
+  const number = feed.missed ? ` (${feed.missedMore ? "more than " : ""}${count(feed.missed)})` : "";
+  return h("p", { key: "newer", class: "more-rows" }, h("button", { type: "button", onclick: () => feed.readNewer() }, `Show newer${number}`));
+}
+
+function older(feed) {
+  return h("p", { key: "older", class: "more-rows" }, feed.older === null
+    ? h("span", { class: "soft" }, "Here the kept history begins.")
+    : h("button", { type: "button", onclick: () => feed.readOlder() }, "Show older"));
+}
+
 function list(feed, shown) {
   const chosen = chosenOf(shown);
-  if (feed.error) return [failure({ status: feed.error.status ?? 503, body: { error: { message: feed.error.message } } }, "The events cannot be read.")];
-  if (!feed.loaded) return [loading()];
+  const refusal = shown.refusal ?? feed.error;
+  const failed = refusal ? failure(refusal, shown.refusal ? "The events cannot be read." : "No more events could be read.") : null;
+  if (!feed.loaded) return [failed ?? loading()];
   const rows = feed.events.toReversed();
-  const newer = !feed.live && feed.missed
-    ? h("p", { key: "newer", class: "more-rows" }, h("button", { type: "button", onclick: () => feed.readNewer() }, `Show newer (${count(feed.missed)})`)) : null;
-  if (!rows.length) return [newer, h("div", { key: "none", class: "empty" }, h("p", { class: "strong" }, "No event is kept that matches."), h("p", null, "What happens from now on appears here by itself."))];
-  return [newer,
+  if (!rows.length) {
+    return [failed, newer(feed), h("div", { key: "none", class: "empty" },
+      h("p", { class: "strong" }, feed.older === null ? "No event is kept that matches." : `No event from ${count(feed.older)} on matches.`),
+      h("p", null, "What happens from now on appears here by itself.")), feed.older === null ? null : older(feed)];
+  }
+  return [failed, newer(feed),
     table({ id: "log", label: "Events, the newest first", columns: COLUMNS, rows, key: (event) => String(event.sequence), total: -1, chosen: chosen === null ? null : String(chosen) }),
-    h("p", { key: "older", class: "more-rows" }, feed.older === null
-      ? h("span", { class: "soft" }, "Here the kept history begins.")
-      : h("button", { type: "button", onclick: () => feed.readOlder() }, "Show older")),
+    older(feed),
     feed.events.length >= MOST ? h("p", { key: "most", class: "soft more-rows" }, `Not more than ${count(MOST)} are kept here at a time.`) : null];
 }
 
 export const log = {
   title: () => "Events",
   addresses: () => ({}),
+  source: Feed,
 
   start(shown, connection, { same }) {
     const filter = filterOf(shown.route.query);
@@ -99,41 +130,10 @@ export const log = {
     ui.feed?.stop();
     ui.key = key;
     ui.at = at;
-    ui.connection = connection;
-    const feed = (ui.feed = new Feed(filter, () => shown.ui.feed === feed && this.changed(shown)));
-    shown.ui.jumped = at;
-    this.listen(shown, feed, at);
-  },
-
-  /** First what is kept, then what comes: the stream begins where the page ended. */
-  async listen(shown, feed, at) {
-    await feed.begin(at);
-    if (shown.ui.feed !== feed) return;
-    shown.ui.connection.show(this.source(shown, feed));
-  },
-
-  source(shown, feed) {
-    const anew = () => {
-      shown.ui.jumped = null;
-      if (shown.ui.feed === feed) this.listen(shown, feed, null);
-    };
-    return {
-      url: () => withQuery("/events", { ...feed.filter, after: feed.after }),
-      silenceMs: SILENCE_MS,
-      anew: () => queueMicrotask(anew),
-      events: {
-        hello: ({ history }) => {
-          if (feed.history !== null && feed.history !== history) anew();
-          feed.history = history;
-        },
-        message: (event) => feed.take(event),
-        gap: (gap) => {
-          feed.gap = gap;
-          this.changed(shown);
-        },
-        progress: ({ sequence }) => feed.progress(sequence),
-      },
-    };
+    ui.newest = null;
+    ui.jumped = at;
+    const feed = (ui.feed = new Feed(filter, at, () => ui.feed === feed && this.changed(shown)));
+    feed.listen(connection);
   },
 
   changed(shown) {
@@ -142,7 +142,8 @@ export const log = {
     shown.ui.newest = feed.newest;
     if (before && feed.newest > before) {
       const known = feed.events.findLastIndex((event) => event.sequence <= before);
-      shown.ui.added = (shown.ui.added ?? 0) + feed.events.length - 1 - known;
+      // When none is left of what was there, nothing has been pushed anywhere.
+      if (known >= 0) shown.ui.added = (shown.ui.added ?? 0) + feed.events.length - 1 - known;
     }
     shown.redraw();
     if (shown.ui.jumped !== null && feed.loaded) {
@@ -184,9 +185,7 @@ export const log = {
   space(shown) {
     const { feed } = shown.ui;
     if (feed.live) feed.pause();
-    else if (feed.missed) this.listen(shown, feed, null);
     else feed.resume();
-    shown.redraw();
     return true;
   },
 
@@ -197,8 +196,8 @@ export const log = {
     const event = chosen === null ? null : feed.events.find((each) => each.sequence === chosen);
     return [heading("Events", controls(feed, shown)),
       filters(topics(route), field({ name: "agent", label: "Agent", hint: "its id", route }), field({ name: "task", label: "Task", route }), field({ name: "group", label: "Group", route })),
-      feed.gap ? h("p", { key: "gap", class: "banner warn" }, feed.gap.history_changed ? "The events before are gone: the daemon began anew." : `The events after ${count(feed.gap.after)} and before ${count(feed.gap.oldest_kept_sequence)} are no longer kept.`) : null,
+      notes(feed),
       h("div", { key: "split", class: event ? "log-split open" : "log-split" }, h("div", { key: "rows", class: "log-rows" }, list(feed, shown)),
-        chosen !== null && feed.loaded ? eventPanel(chosen, event) : null)];
+        chosen !== null && feed.loaded ? eventPanel(chosen, event, feed) : null)];
   },
 };

@@ -6,9 +6,10 @@ import { chart, sparkline } from "./chart.js";
 import { h } from "./dom.js";
 import { count, duration, latency, plural } from "./format.js";
 import { history } from "./history.js";
-import { agentLink, leaseLink, named, taskLink } from "./links.js";
+import { agentLink, code, leaseLink, named, taskLink } from "./links.js";
 import { command, failure, heading, loading, section, shape, since, sinceClock, timeLeft } from "./parts.js";
 import { withQuery } from "./router.js";
+import { gapText, lag } from "./view-watchers.js";
 
 const KINDS = {
   disk_full: ["The disk is full", () => null, null],
@@ -16,22 +17,22 @@ const KINDS = {
   leases_expiring: ["lease about to run out|leases about to run out", (lease) => [leaseLink(lease.task_id), timeLeft(lease)], "/leases"],
   tasks_returning: ["task that keeps coming back|tasks that keep coming back", (task) => [named(task.type), taskLink(task.task_id), h("span", { class: "soft" }, ` ${plural(task.returns, "return")}`, task.last_reason ? [", ", named(task.last_reason)] : null)], "/tasks"],
   tasks_without_agent: ["task that no living agent can do|tasks that no living agent can do", (task) => [named(task.type), taskLink(task.task_id), h("span", { class: "soft" }, " needs ", named(task.required_tools.join(", ")))], "/tasks?status=pending"],
-  tasks_dead: ["task that failed for good|tasks that failed for good", (task) => [named(task.type), taskLink(task.task_id), h("span", { class: "soft" }, " ", task.failure_reason ? named(task.failure_reason) : "", " ", since(task.finished_at))], "/tasks?status=dead"],
-  watchers_slow: ["slow watcher", () => null, null],
+  tasks_dead: ["task that failed for good|tasks that failed for good", (task) => [named(task.type), taskLink(task.task_id), task.failure_reason ? h("span", { class: "soft" }, named(task.failure_reason)) : null, h("span", { class: "soft last" }, since(task.finished_at))], "/tasks?status=dead"],
+  watchers_slow: ["slow watcher", (watcher) => [h("a", { href: "/watchers", class: "name" }, code(watcher.peer)), h("span", { class: "soft" }, watcher.call),
+    watcher.events_behind ? h("span", null, lag(watcher), " behind") : null, gapText(watcher)], "/watchers?status=slow"],
 };
 
 // So many of each kind that the charts are still in sight.
 const SHOWN = 6;
 
 function keyOf(item) {
-  return item.agent_id && !item.task_id ? item.agent_id : item.task_id;
+  return item.watcher_id ?? (item.agent_id && !item.task_id ? item.agent_id : item.task_id);
 }
 
 function titleOf(entry) {
   if (entry.kind === "disk_full") return "The disk is full: new work is refused until there is room";
   const [one, many = `${one}s`] = (KINDS[entry.kind]?.[0] ?? entry.kind).split("|");
-  const text = plural(entry.count, one, many);
-  return entry.kind === "watchers_slow" ? `${text}, the slowest ${plural(entry.lag_events, "event")} behind` : text;
+  return plural(entry.count, one, many);
 }
 
 function attention(entries) {
@@ -41,7 +42,7 @@ function attention(entries) {
     const items = (entry.items ?? []).slice(0, SHOWN);
     return h("li", { key: entry.kind, class: entry.severity },
       h("h3", null, shape(entry.severity), h("span", { class: "unseen" }, `${entry.severity}: `), titleOf(entry)),
-      items.length ? h("ul", { class: "attention-items" }, items.map((each) => h("li", { key: keyOf(each) }, item(each)))) : null,
+      items.length ? h("ul", { class: "attention-items" }, items.map((each) => h("li", { key: keyOf(each), class: entry.kind === "watchers_slow" ? "wide" : null }, item(each)))) : null,
       all && entry.count > items.length ? h("p", null, h("a", { href: all }, `All ${count(entry.count)}`)) : null);
   }));
 }
@@ -49,7 +50,7 @@ function attention(entries) {
 function tile(label, value, href, { tone = "", series = null, also = null } = {}) {
   const inside = [h("span", { class: "tile-label" }, label), h("span", { class: `tile-value num ${value ? tone : ""}` }, count(value)),
     also ? h("span", { class: "tile-also soft" }, also) : null, series ? sparkline(series) : null];
-  return h("li", { key: label }, href ? h("a", { class: "tile", href }, inside) : h("div", { class: "tile" }, inside));
+  return h("li", { key: label }, href ? h("a", { class: value < 1000 ? "tile" : "tile long", href }, inside) : h("div", { class: "tile" }, inside));
 }
 
 function tiles(counts, series) {
@@ -62,7 +63,7 @@ function tiles(counts, series) {
     tile("Failed for good", counts.tasks_dead, "/tasks?status=dead", { tone: "crit" }),
     tile("Elections", counts.elections, "/elections", { also: plural(counts.candidates, "candidate") }),
     tile("Policies", counts.policies, "/policies"),
-    tile("Connections", counts.connections, null, { also: plural(counts.watchers, "watcher") }));
+    tile("Watchers", counts.watchers, "/watchers", { also: plural(counts.connections, "connection") }));
 }
 
 function charts(series, shown) {
@@ -105,11 +106,14 @@ export const overview = {
     if (answer.status !== 200) return [head, failure(answer, "The overview could not be made.")];
     const { counts, history: series, attention: entries } = answer.body;
     const unused = !counts.agents_alive && !counts.agents_unreachable && !counts.agents_dead;
-    return [head, tiles(counts, series), h("div", { key: "columns", class: "columns" },
-      h("div", { key: "left", class: "column" },
-        unused && !entries.length ? first(daemon?.grpc_address) : section("attention", "Needs attention", attention(entries)),
+    // What comes and goes is below what stays where it is, so that nothing jumps. On a phone, where one scrolls anyway, the
+    // order is another.
+    return [head, tiles(counts, series), h("div", { key: "overview", class: "overview" },
+      h("div", { key: "rates", class: "over-rates" },
         section("rates", `The last ${duration(Math.max(1, series.calls_per_second.length) * series.interval_ms)}`, charts(series, shown))),
-      h("div", { key: "right", class: "column side" },
+      h("div", { key: "attention", class: "over-attention" },
+        unused && !entries.length ? first(daemon?.grpc_address) : section("attention", "Needs attention", attention(entries))),
+      h("div", { key: "recent", class: "over-recent" },
         section("recent", ["Latest events ", h("a", { class: "more", href: withQuery("/log") }, "All events")],
           history(answers.events, { relative: true, none: "Nothing has happened since the daemon started." }))))];
   },

@@ -15,8 +15,8 @@ function columns() {
   return [
     { label: "Policy", at: "main", cell: (policy) => policyLink(policy.id) },
     { label: "Effect", at: "side", cell: (policy) => badge(policy.effect) },
-    { label: "Subject", at: "sub", cell: (policy) => h("code", null, named(policy.subject)) },
-    { label: "Action", at: "end", cell: (policy) => h("code", null, named(policy.action)) },
+    { label: "Subject", at: "sub", cell: (policy) => [h("code", null, named(policy.subject)), h("code", { class: "small-only" }, ` ${policy.action} ${policy.resource}`)] },
+    { label: "Action", cell: (policy) => h("code", null, named(policy.action)) },
     { label: "Resource", cell: (policy) => h("code", null, named(policy.resource)) },
     canAct() ? { label: h("span", { class: "unseen" }, "Remove"), class: "action", cell: (policy) => actionButton("delete-policy", policy, { small: true }) } : null,
   ].filter(Boolean);
@@ -78,7 +78,7 @@ export const policies = {
         ? empty(h("p", { class: "strong" }, "No policy matches."), h("p", null, h("a", { href: "/policies" }, "Show all policies")))
         : empty(h("p", { class: "strong" }, "There are no policies, so CheckPolicy denies everything."), h("p", null, "To allow something:"), command("agentkeeper policies set browse allow 'agent:*' call 'tool:*'"))];
     }
-    return [...head, pager(list.body, route, "policies"),
+    return [...head, pager(list.body, route, "policies", { order: "by id" }),
       table({ id: "policies", kind: canAct() ? "policies-act" : "policies", label: "Policies", columns: columns(), rows: list.body.items, key: (policy) => policy.id, first: rowsBefore(), total: list.body.total })];
   },
 };

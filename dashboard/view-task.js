@@ -46,6 +46,6 @@ export const task = {
         ["A claim may run", duration(it.ttl_ms)],
         ["Input and output", [`${bytes(it.input_bytes)} in, ${bytes(it.output_bytes)} out`, h("span", { class: "soft" }, " (", h("code", null, `agentkeeper tasks get`), " shows them)")]],
       ]),
-      h("p", { key: "links", class: "see" }, eventsLink({ task: id }, "Its events"), h("a", { href: withQuery("/tasks", { type: it.type }) }, "Tasks of this type")), events];
+      h("p", { key: "links", class: "see" }, eventsLink({ task: id }, "Its events"), h("a", { href: withQuery("/tasks", { status: "all", type: it.type }) }, "Tasks of this type")), events];
   },
 };

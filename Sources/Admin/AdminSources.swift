@@ -14,6 +14,8 @@ package struct AdminSources: Sendable {
     package var metrics: [MetricsSource] = []
     /// Counted so far; asked once a second.
     package var load: @Sendable () -> Load = { Load() }
+    /// Those who watch the events by gRPC.
+    package var watchers: @Sendable (WatcherQuery) async -> WatcherList = { _ in WatcherList() }
     /// Nil where the page may only look.
     package var actionToken: String?
 
@@ -56,8 +58,6 @@ package struct Load: Sendable {
     package var openCalls: Int64 = 0
     package var openConnections: Int64 = 0
     package var watchers = 0
-    /// Events that the slowest watcher is behind.
-    package var watchLag: UInt64 = 0
     /// Whether new work is refused for want of room on the disk.
     package var isDiskFull = false
 

@@ -1,5 +1,5 @@
-// What an operator should look at, the gravest first. Worked out for whoever looks, once a second at the most, and
-// less often where there is so much that it would cost more than a twentieth of a core.
+// What an operator should look at, the gravest first. Worked out for whoever looks, all of them together, and so seldom
+// that it never costs more than a twentieth of a core.
 
 import Coordination
 import JSON
@@ -16,14 +16,17 @@ actor Attention {
     private static let maxPlaces = 1_000_000
     /// Of the kept events.
     private static let maxEvents: UInt64 = 20_000
-    /// Half of the history that is kept by default; a watcher so far behind may not catch up.
-    private static let slowWatcherEvents: UInt64 = 5_000
 
     init(sources: AdminSources) {
         self.sources = sources
     }
 
-    func look(_ counts: Counts, _ load: Load, _ reads: inout Reads) -> [JSON] {
+    var isDue: Bool { sources.now().instant >= nextLook }
+
+    /// - Parameter slow: the slow watchers, looked up if it is due.
+    func look(
+        _ counts: Counts, _ load: Load, _ slow: [WatcherStanding], _ reads: inout Reads
+    ) -> [JSON] {
         let start = sources.now().instant
         guard start >= nextLook else { return entries }
         entries = []
@@ -32,25 +35,19 @@ actor Attention {
         if counts.leases > 0 { expiring(&reads) }
         if counts.tasksPending + counts.tasksClaimed > 0 { returning(&reads) }
         if counts.tasksPending > 0 { withoutAgent(&reads) }
+        if !slow.isEmpty { add("watchers_slow", "warning", slow.count, slow.prefix(Self.maxItems).map(\.json)) }
         if counts.tasksDead > 0 { dead(counts.tasksDead, &reads) }
-        if load.watchLag >= Self.slowWatcherEvents {
-            add("watchers_slow", "info", 1, nil, [("lag_events", .count(load.watchLag))])
-        }
         let cost = sources.now().instant - start
-        // Just under the second, so that a look every half second finds it due at every other.
-        nextLook = start + max(.milliseconds(900), cost * 20)
+        nextLook = start + max(.milliseconds(50), cost * 20)
         return entries
     }
 
-    private func add(
-        _ kind: String, _ severity: String, _ count: Int, _ items: [JSON]?, _ more: [(String, JSON)] = []
-    ) {
+    private func add(_ kind: String, _ severity: String, _ count: Int, _ items: [JSON]?) {
         entries.append(
-            .object(
-                [
-                    ("kind", .string(kind)), ("severity", .string(severity)), ("count", .count(count)),
-                    ("items", items.map { .array($0.fitting(Self.maxItemBytes)) } ?? .null),
-                ] + more))
+            .object([
+                ("kind", .string(kind)), ("severity", .string(severity)), ("count", .count(count)),
+                ("items", items.map { .array($0.fitting(Self.maxItemBytes)) } ?? .null),
+            ]))
     }
 
     private func unreachable(_ count: Int, _ reads: inout Reads) {
@@ -152,7 +149,7 @@ actor Attention {
     private func withoutAgent(_ reads: inout Reads) {
         let tasks = reads.gather(Resource.Page(after: 0, limit: 100), places: Self.maxPlaces) {
             machine, after, limit, scanning in
-            machine.tasks(matching: TaskFilter(status: .pending), after: after, limit: limit, scanning: scanning)
+            machine.tasks(matching: TaskFilter(statuses: [.pending]), after: after, limit: limit, scanning: scanning)
         }
         var isServed: [[String]: Bool] = [:]
         var stuck: [QueuedTask] = []
@@ -169,22 +166,19 @@ actor Attention {
             stuck.prefix(Self.maxItems).map { $0.json(claimer: nil) })
     }
 
-    /// The latest, as far as the kept events tell.
+    /// The latest of those that are kept.
     private func dead(_ count: Int, _ reads: inout Reads) {
-        let page = Resource.EventPage(direction: .latest, limit: Self.maxItems)
-        let filter = EventFilter(topics: [Topic.taskDead.rawValue])
-        let latest = (try? reads.events(filter, page))?.events ?? []
-        var items: [JSON] = []
-        for event in latest.reversed() {
-            guard let id = event.payload.task else { continue }
-            let found = reads.read { machine in machine.task(id).map { ($0, machine.name(of: $0.claimer)) } }
-            guard let (task, claimer) = found, task.status == .dead else { continue }
-            items.append(task.json(claimer: claimer))
+        let tasks = reads.gather(Resource.Page(after: 0, limit: Self.maxItems), places: Self.maxPlaces) {
+            machine, after, limit, scanning in
+            machine.tasks(
+                matching: TaskFilter(statuses: [.dead]), in: .finished, after: after, limit: limit, scanning: scanning)
+        }
+        let items = reads.read { machine in
+            tasks.found.map { $0.value.json(claimer: machine.name(of: $0.value.claimer)) }
         }
         add("tasks_dead", "info", count, items)
     }
 }
-
 extension Stretch {
     fileprivate func filter(_ isWanted: (Value) -> Bool) -> Stretch {
         var other = self

@@ -89,7 +89,8 @@ private func writeHistory(of counts: Counts, to writer: inout MetricsWriter) {
     writer.gauge(
         "agentkeeper_event_history_bytes", "Approximate memory of the events kept.", counts.eventBytesKept)
     writer.counter(
-        "agentkeeper_leases_expired_total", "Leases that ran out or ended with their holder, claims and forced ends excluded.",
+        "agentkeeper_leases_expired_total",
+        "Leases that ran out or ended with their holder, claims and forced ends excluded.",
         counts.leasesExpired)
     writer.counter(
         "agentkeeper_claims_lost_total", "Claims that ended with their task put back into the queue, unless by force.",

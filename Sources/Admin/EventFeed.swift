@@ -14,7 +14,9 @@ import NIOCore
 import Synchronization
 
 actor EventFeed {
-    typealias ReaderID = Int
+    /// The number that it has among all who watch.
+    typealias ReaderID = UInt64
+    typealias LookerID = UInt64
 
     /// What one look brought.
     struct Look {
@@ -42,17 +44,26 @@ actor EventFeed {
 
     /// A stream. Its place is the last event that it was told of or doesn't want.
     private final class Reader {
+        let peer: String
+        let openedAt: WallTime
         let filter: EventFilter
         var cursor: Sequence
+        /// When it was told that events which it wanted are gone.
+        var toldOfGapAt: WallTime?
         /// When it was last told anything.
         var toldAt: Instant
         let ring: AsyncStream<Void>.Continuation
 
-        init(filter: EventFilter, cursor: Sequence, at now: Instant, ring: AsyncStream<Void>.Continuation) {
+        init(
+            filter: EventFilter, cursor: Sequence, from peer: String, at now: Moment,
+            ring: AsyncStream<Void>.Continuation
+        ) {
+            self.peer = peer
             self.filter = filter
             self.cursor = cursor
             self.ring = ring
-            toldAt = now
+            openedAt = now.wall
+            toldAt = now.instant
         }
 
         /// Passes by what it doesn't want of these events, which are all that anybody might want of those after `start` and
@@ -70,14 +81,16 @@ actor EventFeed {
 
     private let sources: AdminSources
     private var readers: [ReaderID: Reader] = [:]
-    private var lastID = 0
+    /// Those who look at something else whenever anything happens.
+    private var lookers: [LookerID: AsyncStream<Void>.Continuation] = [:]
+    private var lastLooker: LookerID = 0
     /// What all of them together might want.
     private var wanted = EventFilter(topicsOf: [EventFilter]())
     /// The last event that was looked at for all.
-    private var position = Sequence.zero
+    private(set) var position = Sequence.zero
     /// Until when the looks so far are paid for.
     private var paidUntil = Instant(nanoseconds: 0)
-    /// While there are readers.
+    /// While there is anybody.
     private var bell: Bell?
 
     init(sources: AdminSources) {
@@ -87,14 +100,17 @@ actor EventFeed {
     // MARK: Readers
 
     /// Finds out where to begin, and says so.
-    func join(_ start: EventStart, _ ring: AsyncStream<Void>.Continuation) -> (ReaderID, hello: ByteBuffer) {
+    ///
+    /// - Parameter peer: who asked.
+    func join(
+        _ start: EventStart, from peer: String, _ ring: AsyncStream<Void>.Continuation
+    ) -> (ReaderID, hello: ByteBuffer) {
         let coordinator = sources.coordinator
-        if readers.isEmpty { bell = Bell(feed: self, coordinator) }
+        listen()
         let now = sources.now()
         let last = coordinator.lastTellableSequence(at: now)
-        if readers.isEmpty { position = last }
         let oldest = coordinator.read(at: now) { $0.oldestKeptSequence }.result
-        let reader = Reader(filter: start.filter, cursor: start.after ?? last, at: now.instant, ring: ring)
+        let reader = Reader(filter: start.filter, cursor: start.after ?? last, from: peer, at: now, ring: ring)
         var piece = ByteBuffer()
         piece.writeString("retry: 1000\n\n")
         let isOther = start.history.map { $0 != sources.daemon.history } ?? false
@@ -111,34 +127,80 @@ actor EventFeed {
             data: "{\"history\":\"\(sources.daemon.history)\",\"last_sequence\":\(last.value),"
                 + "\"oldest_kept_sequence\":\(oldest.value)}")
         if hasGap { writeGap(&piece, reader, oldest: oldest, historyChanged: isNew) }
-        lastID += 1
-        readers[lastID] = reader
+        let id = coordinator.nextWatcherNumber()
+        readers[id] = reader
         wanted = EventFilter(topicsOf: readers.values.map(\.filter))
-        return (lastID, piece)
+        return (id, piece)
     }
 
     func leave(_ id: ReaderID) {
         readers[id] = nil
         wanted = EventFilter(topicsOf: readers.values.map(\.filter))
-        if readers.isEmpty {
-            bell?.end()
-            bell = nil
-        }
+        listenNoMore()
+    }
+
+    /// Rings whenever events have come, which then are those up to `position`, and every half second.
+    func attend(_ ring: AsyncStream<Void>.Continuation) -> LookerID {
+        listen()
+        lastLooker += 1
+        lookers[lastLooker] = ring
+        return lastLooker
+    }
+
+    func attendNoMore(_ id: LookerID) {
+        lookers[id] = nil
+        listenNoMore()
+    }
+
+    private func listen() {
+        guard bell == nil else { return }
+        // In this order: what comes in between rings.
+        bell = Bell(feed: self, sources.coordinator)
+        position = sources.coordinator.lastTellableSequence(at: sources.now())
+    }
+
+    private func listenNoMore() {
+        guard readers.isEmpty, lookers.isEmpty else { return }
+        bell?.end()
+        bell = nil
     }
 
     private func writeGap(_ piece: inout ByteBuffer, _ reader: Reader, oldest: Sequence, historyChanged: Bool) {
         let after = reader.cursor
         reader.cursor = Sequence(oldest.value - 1)
+        reader.toldOfGapAt = sources.now().wall
         piece.writeEvent(
             "gap", id: eventID(reader.cursor),
             data: "{\"after\":\(after.value),\"oldest_kept_sequence\":\(oldest.value),"
                 + "\"history_changed\":\(historyChanged)}")
     }
 
+    // MARK: Who they are
+
+    var count: Int { readers.count }
+
+    /// They watch as the gRPC port's watchers do, and are listed with them.
+    func list(_ query: WatcherQuery) -> WatcherList {
+        if bell != nil { scout() }
+        var list = WatcherList()
+        list.total = readers.count
+        let all = readers.lazy.map { [position] id, reader in
+            WatcherDetails(
+                number: id, peer: reader.peer, call: "/events", openedAt: reader.openedAt, filter: reader.filter,
+                cursor: reader.cursor, isLive: reader.cursor >= position, toldOfGapAt: reader.toldOfGapAt)
+        }
+        list.open = Array(
+            all.filter { query.wants($0.number, isLive: $0.isLive) }.sorted { $0.number < $1.number }
+                .prefix(query.limit))
+        return list
+    }
+
     // MARK: For all
 
     /// Looks at what is new.
     fileprivate func scout() {
+        let before = position
+        defer { if position > before { for ring in lookers.values { ring.yield() } } }
         do throws(Refusal) {
             while true {
                 let (events, examined) = try sources.coordinator.events(
@@ -156,8 +218,9 @@ actor EventFeed {
         }
     }
 
-    /// Wakes those to whom nothing was said for long.
+    /// Wakes those to whom nothing was said for long, and whoever looks at what is no event.
     fileprivate func tick() {
+        for ring in lookers.values { ring.yield() }
         let now = sources.now().instant
         for reader in readers.values where now - reader.toldAt >= Self.progressInterval { reader.ring.yield() }
     }

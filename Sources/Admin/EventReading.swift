@@ -1,4 +1,6 @@
 // The kept events, read upwards from a sequence or downwards from one, with a filter that may let hardly any through.
+//
+// A read takes many looks, and between two of them the history moves on: each look begins at what is kept then.
 
 import Coordination
 import JSON
@@ -19,9 +21,8 @@ extension Reads {
     }
 
     mutating func events(_ filter: EventFilter, _ page: Resource.EventPage) throws(Refusal) -> EventStretch {
-        let now = read { ($0.lastSequence, $0.oldestKeptSequence) }
-        let (last, oldest) = now
-        let beforeOldest = Sequence(oldest.value - 1)
+        let (last, beforeOldest) = read { ($0.lastSequence, $0.beforeOldestKept) }
+        let oldest = Sequence(beforeOldest.value + 1)
         switch page.direction {
         case .after(let sequence):
             // What is gone is no error for somebody who looks around.
@@ -31,8 +32,19 @@ extension Reads {
                 stretch.to.value - start.value < Self.maxExamined
             {
                 let (position, room) = (stretch.to, page.limit - stretch.events.count)
-                let next = try read { machine throws(Refusal) in
-                    try machine.events(after: position, matching: filter, limit: room, scanning: Self.scanning)
+                let (edge, next) = try read { machine throws(Refusal) in
+                    let edge = machine.beforeOldestKept
+                    return (
+                        edge,
+                        try machine.events(
+                            after: max(position, edge), matching: filter, limit: room, scanning: Self.scanning)
+                    )
+                }
+                stretch.oldest = Sequence(edge.value + 1)
+                if edge > position {
+                    // What lies between is gone, and must not be in the middle.
+                    guard stretch.events.isEmpty else { return stretch }
+                    stretch.from = edge
                 }
                 stretch.events += next.events
                 stretch.to = next.examined
@@ -47,16 +59,21 @@ extension Reads {
         /// Window by window, each read upwards.
         func events(upTo end: Sequence) throws(Refusal) -> EventStretch {
             var stretch = EventStretch(from: end, to: end, oldest: oldest, last: last)
-            while stretch.events.count < page.limit, stretch.from > beforeOldest,
+            while stretch.events.count < page.limit, stretch.from.value >= stretch.oldest.value,
                 end.value - stretch.from.value < Self.maxExamined
             {
-                let window = min(UInt64(Self.scanning), stretch.from.value - beforeOldest.value)
-                let start = Sequence(stretch.from.value - window)
                 let stop = stretch.from
-                let found = try read { machine throws(Refusal) in
-                    try machine.events(
-                        after: start, upTo: stop, matching: filter, limit: .max, scanning: Int(window))
-                }.events
+                let (edge, start, found) = try read { machine throws(Refusal) in
+                    let edge = machine.beforeOldestKept
+                    let start = max(Sequence(stop.value - min(UInt64(Self.scanning), stop.value)), edge)
+                    return (
+                        edge, min(start, stop),
+                        try machine.events(
+                            after: start, upTo: stop, matching: filter, limit: .max, scanning: Self.scanning
+                        ).events
+                    )
+                }
+                stretch.oldest = Sequence(edge.value + 1)
                 let room = page.limit - stretch.events.count
                 stretch.events = found.suffix(room) + stretch.events
                 stretch.from = found.count > room ? Sequence(found[found.count - room].sequence.value - 1) : start
@@ -70,6 +87,11 @@ extension Reads {
         let names = read { machine in events.map { machine.name(of: $0.agent) } }
         return zip(events, names).map { $0.json(agent: $1) }
     }
+}
+
+extension Machine {
+    /// After which everything is kept.
+    fileprivate var beforeOldestKept: Sequence { Sequence(oldestKeptSequence.value - 1) }
 }
 
 extension StateReader {

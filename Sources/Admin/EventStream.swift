@@ -35,6 +35,7 @@ struct EventStart: Equatable, Sendable {
 struct EventStream: PieceSource {
     private let feed: EventFeed
     private let start: EventStart
+    private let peer: String
     private let rings: AsyncStream<Void>
     private let ring: AsyncStream<Void>.Continuation
     /// Nil before the beginning.
@@ -42,15 +43,17 @@ struct EventStream: PieceSource {
     /// How long to wait before the next look.
     private var rest = Duration.zero
 
-    init(feed: EventFeed, start: EventStart) {
+    /// - Parameter peer: who asked.
+    init(feed: EventFeed, start: EventStart, peer: String = "") {
         self.feed = feed
         self.start = start
+        self.peer = peer
         (rings, ring) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     }
 
     mutating func next() async -> ByteBuffer? {
         guard let id else {
-            let (id, hello) = await feed.join(start, ring)
+            let (id, hello) = await feed.join(start, from: peer, ring)
             self.id = id
             return hello
         }

@@ -17,6 +17,7 @@ final class Recent: Sendable {
         var p99: Double?
         var events: UInt64?
         var alive = 0
+        /// Claims not among them, as in the counts: those are tasks.
         var leases = 0
         var pending = 0
     }
@@ -35,7 +36,8 @@ final class Recent: Sendable {
     /// Takes down the second that has passed.
     func take(_ load: Load, _ counts: Counts, last sequence: Sequence, at clock: Instant) {
         state.withLock { state in
-            var sample = Sample(alive: counts.agentsAlive, leases: counts.leases, pending: counts.tasksPending)
+            var sample = Sample(
+                alive: counts.agentsAlive, leases: counts.leases - counts.claims, pending: counts.tasksPending)
             if let before = state.load {
                 let seconds = max(0.1, Double((clock - state.end).nanoseconds) / 1e9)
                 let rate = { (count: Double) in UInt64((max(0, count) / seconds).rounded()) }

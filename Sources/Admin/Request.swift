@@ -13,6 +13,8 @@ struct Request: Equatable {
     var version = HTTPVersion.http1_1
     /// Whether an answer for programs is due: errors as JSON too.
     var isForPrograms = false
+    /// The client's address.
+    var peer: String?
     /// Whether it is a person's browser that asks: then the page says what was wrong.
     var wantsPage = false
     /// What the client has already (If-None-Match).
@@ -37,7 +39,9 @@ enum Route: Equatable {
     case problem(Problem)
 
     /// The page's views: each has an address of its own, and the page finds out which it is.
-    private static let views: Set<String> = ["", "agents", "leases", "elections", "tasks", "policies", "log"]
+    private static let views: Set<String> = [
+        "", "agents", "leases", "elections", "tasks", "policies", "watchers", "log",
+    ]
 
     fileprivate init(_ head: HTTPRequestHead, _ target: Target, peer: String?) throws(Problem) {
         let isReading = head.method == .GET || head.method == .HEAD
@@ -92,6 +96,7 @@ extension Request {
         } catch {
             route = .problem(error)
         }
+        self.peer = peer
         wantsBody = head.method != .HEAD
         version = head.version
         // Compared weakly (RFC 9110, section 13.1.2), as a proxy that packs what it hands on makes it necessary.

@@ -15,11 +15,12 @@ enum Resource: Equatable, Sendable {
     case lease(TaskID)
     case elections(prefix: String, candidate: AgentID?, Page)
     case election(GroupName)
-    case tasks(TaskFilter, Page)
+    case tasks(TaskFilter, TaskOrder, Page)
     case task(TaskID)
     case policies(subjectPrefix: String, after: PolicyID?, limit: Int)
     case policy(PolicyID)
     case check(subject: String, action: String, resource: String)
+    case watchers([WatcherStanding.State], Page)
     case events(EventFilter, EventPage)
 
     /// A part of a list.
@@ -45,7 +46,7 @@ enum Resource: Equatable, Sendable {
     /// Whether there may be megabytes of it.
     var isList: Bool {
         switch self {
-        case .agents, .search, .leases, .elections, .tasks, .policies, .events: true
+        case .agents, .search, .leases, .elections, .tasks, .policies, .watchers, .events: true
         case .index, .status, .overview, .agent, .lease, .election, .task, .policy, .check: false
         }
     }
@@ -60,10 +61,14 @@ enum Resource: Equatable, Sendable {
         ("leases/TASK", "a lease, and who waits for it", []),
         ("elections", "elections, the oldest first", ["group_prefix", "candidate", "limit", "page"]),
         ("elections/GROUP", "an election, and its candidates", []),
-        ("tasks", "tasks of the queue, the oldest first", ["status", "type", "limit", "page"]),
+        (
+            "tasks", "tasks of the queue, the oldest first, or those last finished first",
+            ["status", "type", "order", "limit", "page"]
+        ),
         ("tasks/ID", "a task, its claim, and how many agents could do it", []),
         ("policies", "policies by id", ["subject_prefix", "limit", "page"]),
         ("policies/ID", "a policy", []),
+        ("watchers", "who watches the events, the oldest first", ["status", "limit", "page"]),
         ("check", "may the subject do the action on the resource?", ["subject", "action", "resource"]),
         (
             "events", "the kept events",
@@ -98,8 +103,9 @@ enum Resource: Equatable, Sendable {
         case ("tasks", nil):
             let statuses = QueuedTask.Status.allCases.map { ($0.name, $0) }
             let filter = TaskFilter(
-                status: try parameters.value("status", statuses), type: try parameters.text("type"))
-            self = .tasks(filter, try Page(&parameters))
+                statuses: try parameters.values("status", statuses), type: try parameters.text("type"))
+            let order = try parameters.value("order", [("created", TaskOrder.created), ("finished", .finished)])
+            self = .tasks(filter, order ?? .created, try Page(&parameters))
         case ("tasks", let id?): self = .task(TaskID(id))
         case ("policies", nil):
             self = .policies(
@@ -107,6 +113,10 @@ enum Resource: Equatable, Sendable {
                 after: try parameters.text("page").map { PolicyID($0) },
                 limit: Int(try parameters.number("limit", Page.limits) ?? UInt64(Page.defaultLimit)))
         case ("policies", let id?): self = .policy(PolicyID(id))
+        case ("watchers", nil):
+            let states = try parameters.values(
+                "status", WatcherStanding.State.ofOpen.map { ($0.rawValue, $0) })
+            self = .watchers(states, try Page(&parameters))
         case ("check", nil):
             self = .check(
                 subject: try parameters.text("subject") ?? "", action: try parameters.text("action") ?? "",

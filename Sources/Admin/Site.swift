@@ -32,14 +32,12 @@ struct Site: Sendable {
     private let sources: AdminSources
     private let renderer: MetricsRenderer
     private let reader: StateReader
-    private let feed: EventFeed
     private let streams: StreamCount
 
     init(sources: AdminSources, recent: Recent, limits: AdminLimits) {
         self.sources = sources
         renderer = MetricsRenderer(sources: sources.metrics)
         reader = StateReader(sources: sources, recent: recent, limits: limits)
-        feed = EventFeed(sources: sources)
         streams = StreamCount(most: limits.maxStreams)
     }
 
@@ -92,7 +90,7 @@ struct Site: Sendable {
         case .live(let questions):
             return stream(request) { LiveStream(reader: reader, questions: questions) }
         case .events(let start):
-            return stream(request) { EventStream(feed: feed, start: start) }
+            return stream(request) { EventStream(feed: reader.feed, start: start, peer: request.peer ?? "") }
         case .problem(let found): return problem(found, request)
         case .metrics, .resource, .action: preconditionFailure("answered elsewhere")
         }

@@ -63,6 +63,7 @@ actor Desk {
 
 struct StateReader: Sendable {
     let sources: AdminSources
+    let feed: EventFeed
     private let recent: Recent
     private let attention: Attention
     let gate: DurabilityGate
@@ -75,6 +76,7 @@ struct StateReader: Sendable {
 
     init(sources: AdminSources, recent: Recent, limits: AdminLimits = AdminLimits()) {
         self.sources = sources
+        feed = EventFeed(sources: sources)
         self.recent = recent
         attention = Attention(sources: sources)
         gate = DurabilityGate(coordinator: sources.coordinator, patience: limits.durablePatience)
@@ -83,9 +85,10 @@ struct StateReader: Sendable {
     /// - Parameter pageBytes: the items of a list, in bytes of JSON.
     func read(_ resource: Resource, pageBytes: Int = AdminLimits.maxPageBytes) async -> Reading {
         let (reading, revision) =
-            if case .overview = resource {
-                await overview()
-            } else {
+            switch resource {
+            case .overview: await overview()
+            case .watchers(let states, let page): await watchers(states, page)
+            default:
                 await (resource.isList ? lists : others).make {
                     var reads = Reads(sources, pageBytes: pageBytes)
                     do throws(Problem) {
@@ -107,7 +110,7 @@ struct StateReader: Sendable {
         switch resource {
         case .index: return index()
         case .status: return status(&reads)
-        case .overview: preconditionFailure("made elsewhere")
+        case .overview, .watchers: preconditionFailure("made elsewhere")
         case .agents(let filter, let page):
             let agents = reads.gather(page) { machine, after, limit, scanning in
                 machine.agents(matching: filter, after: after, limit: limit, scanning: scanning)
@@ -132,9 +135,9 @@ struct StateReader: Sendable {
         case .elections(let prefix, let candidate, let page):
             return try elections(prefix, candidate, page, &reads)
         case .election(let group): return try election(group, &reads)
-        case .tasks(let filter, let page):
+        case .tasks(let filter, let order, let page):
             let tasks = reads.gather(page) { machine, after, limit, scanning in
-                machine.tasks(matching: filter, after: after, limit: limit, scanning: scanning)
+                machine.tasks(matching: filter, in: order, after: after, limit: limit, scanning: scanning)
                     .map { ($0, machine.name(of: $0.claimer)) }
             }
             let counts = reads.read { $0.counts }
@@ -317,9 +320,12 @@ struct StateReader: Sendable {
 
     private func overview() async -> (Reading, Revision) {
         var reads = Reads(sources)
+        // The watchers are asked about on their own event loops.
+        let slow = await attention.isDue ? await slowWatchers(&reads) : []
         let counts = reads.read { $0.counts }
         let load = sources.load()
-        let needed = await attention.look(counts, load, &reads)
+        let needed = await attention.look(counts, load, slow, &reads)
+        let streams = await feed.count
         let numbers: [(String, Int)] = [
             ("agents_alive", counts.agentsAlive), ("agents_unreachable", counts.agentsUnreachable),
             ("agents_dead", counts.agentsDead), ("leases", counts.leases - counts.claims),
@@ -327,7 +333,7 @@ struct StateReader: Sendable {
             ("policies", counts.policies), ("tasks_pending", counts.tasksPending),
             ("tasks_claimed", counts.tasksClaimed), ("tasks_completed", counts.tasksCompleted),
             ("tasks_dead", counts.tasksDead), ("lease_waiters", counts.leaseWaiters),
-            ("task_waiters", counts.taskWaiters), ("watchers", load.watchers),
+            ("task_waiters", counts.taskWaiters), ("watchers", load.watchers + streams),
             ("connections", Int(load.openConnections)), ("calls_open", Int(load.openCalls)),
         ]
         let reading = Reading(

@@ -53,6 +53,9 @@ static const unsigned char keys_js[] = {
 static const unsigned char links_js[] = {
 #embed "../../dashboard/links.js"
 };
+static const unsigned char pace_js[] = {
+#embed "../../dashboard/pace.js"
+};
 static const unsigned char paging_js[] = {
 #embed "../../dashboard/paging.js"
 };
@@ -73,6 +76,9 @@ static const unsigned char shell_css[] = {
 };
 static const unsigned char shell_js[] = {
 #embed "../../dashboard/shell.js"
+};
+static const unsigned char stretch_js[] = {
+#embed "../../dashboard/stretch.js"
 };
 static const unsigned char table_js[] = {
 #embed "../../dashboard/table.js"
@@ -122,6 +128,9 @@ static const unsigned char view_tasks_js[] = {
 static const unsigned char view_unknown_js[] = {
 #embed "../../dashboard/view-unknown.js"
 };
+static const unsigned char view_watchers_js[] = {
+#embed "../../dashboard/view-watchers.js"
+};
 static const unsigned char views_css[] = {
 #embed "../../dashboard/views.css"
 };
@@ -149,6 +158,7 @@ static const struct cdashboard_file files[] = {
     FILE_ENTRY("index.html", HTML, index_html),
     FILE_ENTRY("keys.js", SCRIPT, keys_js),
     FILE_ENTRY("links.js", SCRIPT, links_js),
+    FILE_ENTRY("pace.js", SCRIPT, pace_js),
     FILE_ENTRY("paging.js", SCRIPT, paging_js),
     FILE_ENTRY("parts.css", CSS, parts_css),
     FILE_ENTRY("parts.js", SCRIPT, parts_js),
@@ -156,6 +166,7 @@ static const struct cdashboard_file files[] = {
     FILE_ENTRY("sentences.js", SCRIPT, sentences_js),
     FILE_ENTRY("shell.css", CSS, shell_css),
     FILE_ENTRY("shell.js", SCRIPT, shell_js),
+    FILE_ENTRY("stretch.js", SCRIPT, stretch_js),
     FILE_ENTRY("table.js", SCRIPT, table_js),
     FILE_ENTRY("theme.js", SCRIPT, theme_js),
     FILE_ENTRY("tokens.css", CSS, tokens_css),
@@ -172,6 +183,7 @@ static const struct cdashboard_file files[] = {
     FILE_ENTRY("view-task.js", SCRIPT, view_task_js),
     FILE_ENTRY("view-tasks.js", SCRIPT, view_tasks_js),
     FILE_ENTRY("view-unknown.js", SCRIPT, view_unknown_js),
+    FILE_ENTRY("view-watchers.js", SCRIPT, view_watchers_js),
     FILE_ENTRY("views.css", CSS, views_css),
 };
 

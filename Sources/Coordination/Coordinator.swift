@@ -54,6 +54,7 @@ package final class Coordinator: Sendable {
     private let clockOffset: Span
     private let stallTolerance: Span?
     private let durable: Atomic<UInt64>
+    private let watchers = Atomic<UInt64>(0)
 
     /// Changes that wait to be written, in bytes: a disk that has stopped answering must not fill the memory.
     package static let maxWaitingChangeBytes = 64 << 20
@@ -182,6 +183,11 @@ package final class Coordinator: Sendable {
 
     package func add(_ listener: any EventListener) {
         state.withLock { $0.listeners.append(listener) }
+    }
+
+    /// Numbers those who watch the events, by whichever protocol, in the order in which they come.
+    package func nextWatcherNumber() -> UInt64 {
+        watchers.add(1, ordering: .relaxed).newValue
     }
 
     package func remove(_ listener: any EventListener) {

@@ -63,17 +63,27 @@ package struct LeaseFilter: Equatable, Sendable {
     }
 }
 
+/// The order of a list of tasks.
+package enum TaskOrder: Equatable, Sendable {
+    /// All of them, the oldest first.
+    case created
+    /// Those that are finished, the last first.
+    case finished
+}
+
 /// Which tasks of the queue a list is to have. All that is set must hold.
 package struct TaskFilter: Equatable, Sendable {
-    package var status: QueuedTask.Status?
+    /// None means all.
+    package var statuses: [QueuedTask.Status]
     package var type: String?
 
-    package init(status: QueuedTask.Status? = nil, type: String? = nil) {
-        self.status = status
+    package init(statuses: [QueuedTask.Status] = [], type: String? = nil) {
+        self.statuses = statuses
         self.type = type
     }
 
     func matches(_ task: QueuedTask) -> Bool {
-        (status == nil || task.status == status) && (type.map { task.specification.type.hasSameBytes(as: $0) } ?? true)
+        (statuses.isEmpty || statuses.contains(task.status))
+            && (type.map { task.specification.type.hasSameBytes(as: $0) } ?? true)
     }
 }

@@ -74,12 +74,20 @@ extension Machine {
             remaining: deadlines.due(of: deadline) - now.instant, waitingCalls: Int(entry.line.count))
     }
 
+    /// - Parameter place: where the last look ended: of the order, not of the task.
     package func tasks(
-        matching filter: TaskFilter, after serial: UInt64, limit: Int, scanning: Int
+        matching filter: TaskFilter, in order: TaskOrder = .created, after place: UInt64, limit: Int, scanning: Int
     ) -> Stretch<QueuedTask> {
-        tasks.order.stretch(after: serial, limit: limit, scanning: scanning) { slot in
-            filter.matches(tasks[slot].task) ? tasks[slot].task : nil
+        switch order {
+        case .created:
+            tasks.order.stretch(after: place, limit: limit, scanning: scanning) { task($0, if: filter) }
+        case .finished:
+            tasks.finishedStretch(before: place, limit: limit, scanning: scanning) { task($0, if: filter) }
         }
+    }
+
+    private func task(_ slot: TaskSlot, if filter: TaskFilter) -> QueuedTask? {
+        filter.matches(tasks[slot].task) ? tasks[slot].task : nil
     }
 
     package func elections(

@@ -42,6 +42,9 @@ extension Machine {
     /// One past the last when nothing is kept.
     package var oldestKeptSequence: Sequence { history.oldest }
 
+    /// The most that may be kept.
+    package var maxKeptEvents: Int { limits.values.maxEvents }
+
     /// The events after `sequence` and up to `end` that the filter wants, at most `limit`, having looked at no more than
     /// `scanning`; and the last that was looked at, from where to go on.
     package func events(

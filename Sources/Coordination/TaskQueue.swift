@@ -25,7 +25,10 @@ struct TaskQueue: ~Copyable, Sendable {
     private var entries = Slab<Entry>()
     private var index: [TaskID: TaskSlot] = [:]
     private(set) var order = CreationOrder<Entry>()
-    private var finished: Deque<(slot: TaskSlot, since: Instant)> = []
+    /// In the order in which they were finished. Each is numbered by its moment, or by one more than the one before, so
+    /// that the numbers only grow, and are the same after a restart but where several share a moment.
+    private var finished: Deque<(slot: TaskSlot, since: Instant, number: UInt64)> = []
+    private var lastFinished: UInt64 = 0
     private var counts = [Int](repeating: 0, count: 4)
     private(set) var openBytes = 0
     private(set) var finishedBytes = 0
@@ -119,7 +122,7 @@ struct TaskQueue: ~Copyable, Sendable {
         order.append(slot, serial: stored.serial)
         counts[Int(status.rawValue)] += 1
         if let finishedAt = stored.finishedAt {
-            finished.append((slot, finishedAt))
+            finished.append((slot, finishedAt, 0))
             finishedBytes += task.bytes
         } else {
             openBytes += task.bytes
@@ -132,6 +135,7 @@ struct TaskQueue: ~Copyable, Sendable {
     /// All are there: the finished ones are forgotten in the order in which they were finished.
     mutating func finishRestoring() {
         finished.sort { ($0.since, entries[$0.slot].serial) < ($1.since, entries[$1.slot].serial) }
+        for index in finished.indices { finished[index].number = finishNumber(at: finished[index].since) }
     }
 
     mutating func claim(_ slot: TaskSlot, by agent: AgentID, token: FencingToken, at now: WallTime) {
@@ -190,9 +194,14 @@ struct TaskQueue: ~Copyable, Sendable {
     private mutating func finish(_ slot: TaskSlot, as status: QueuedTask.Status, at now: Moment) {
         move(slot, from: .claimed, to: status)
         entries[slot].task.finishedAt = now.wall
-        finished.append((slot, now.instant))
+        finished.append((slot, now.instant, finishNumber(at: now.instant)))
         openBytes -= entries[slot].task.bytes
         finishedBytes += entries[slot].task.bytes
+    }
+
+    private mutating func finishNumber(at now: Instant) -> UInt64 {
+        lastFinished = max(lastFinished + 1, UInt64(max(0, now.nanoseconds)))
+        return lastFinished
     }
 
     private mutating func move(_ slot: TaskSlot, from: QueuedTask.Status, to: QueuedTask.Status) {
@@ -237,7 +246,25 @@ struct TaskQueue: ~Copyable, Sendable {
         return found
     }
 
+    /// Those finished before the one with this number, the last first; 0 begins with the last of all.
+    func finishedStretch<Value>(
+        before number: UInt64, limit: Int, scanning: Int, _ value: (TaskSlot) -> Value?
+    ) -> Stretch<Value> {
+        var stretch = Stretch<Value>(examined: number)
+        var index = number == 0 ? finished.count : finished.partitionPoint { $0.number >= number }
+        let end = index - min(scanning, index)
+        while index > end && stretch.found.count < limit {
+            index -= 1
+            let member = finished[index]
+            if let value = value(member.slot) { stretch.found.append((member.number, value)) }
+            stretch.examined = member.number
+        }
+        stretch.isLast = index == 0
+        return stretch
+    }
+
     func checkInvariants() {
+        precondition(zip(finished, finished.dropFirst()).allSatisfy { $0.number < $1.number })
         precondition(index.count == entries.count && order.count == entries.count)
         var found = [Int](repeating: 0, count: 4)
         var (open, done) = (0, 0)

@@ -81,7 +81,7 @@ func watchMetrics(_ hub: WatchHub, _ coordinator: Coordinator) -> MetricsSource 
 
 extension Load {
     /// What the page's charts are made of.
-    init(_ server: Server, _ hub: WatchHub, _ coordinator: Coordinator, _ journal: JournalRunner?) {
+    init(_ server: Server, _ hub: WatchHub, _ journal: JournalRunner?) {
         self.init()
         let calls = server.snapshot()
         latencyBounds = CallStatistics.latencyBounds
@@ -95,10 +95,7 @@ extension Load {
             for (index, count) in method.latencyBuckets.enumerated() { latencyBuckets[index] += count }
         }
         openConnections = calls.openConnections
-        let last = coordinator.read(at: Clock.now()) { $0.lastSequence }.result
-        let watches = hub.snapshot(last: last)
-        watchers = watches.open
-        watchLag = watches.maxLag
+        watchers = hub.openWatchers
         isDiskFull = journal?.numbers.isOutOfRoom ?? false
     }
 

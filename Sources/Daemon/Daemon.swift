@@ -91,7 +91,8 @@ struct Daemon {
         ]
         if let journal { sources.metrics.append(journalMetrics(journal)) }
         if settings.allowsActions { sources.actionToken = Self.newSecret() }
-        sources.load = { Load(server, services.watches, coordinator, journal) }
+        sources.load = { Load(server, services.watches, journal) }
+        sources.watchers = { await services.watches.list($0) }
         let admin = try await startAdmin(group, sources)
         let ticker = group.next().scheduleRepeatedTask(
             initialDelay: .milliseconds(Self.tickMilliseconds), delay: .milliseconds(Self.tickMilliseconds)

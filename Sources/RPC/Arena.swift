@@ -23,7 +23,9 @@ package final class Arena {
         allocatorMemory.initialize(
             to: ProtobufCAllocator(
                 alloc: { context, size in
-                    Unmanaged<Arena>.fromOpaque(context.unsafelyUnwrapped)._withUnsafeGuaranteedRef { $0.allocate(size) }
+                    Unmanaged<Arena>.fromOpaque(context.unsafelyUnwrapped)._withUnsafeGuaranteedRef {
+                        $0.allocate(size)
+                    }
                 },
                 free: { _, _ in },
                 allocator_data: nil))

@@ -155,7 +155,7 @@ struct InspectionService: Sendable {
         status.tasks_dead = UInt32(counts.tasksDead)
         status.lease_waiters = UInt32(counts.leaseWaiters)
         status.task_waiters = UInt32(counts.taskWaiters)
-        status.watchers = UInt32(watches.snapshot(last: last).open)
+        status.watchers = UInt32(watches.openWatchers)
     }
 }
 

@@ -31,6 +31,8 @@ final class WatchFeed: EventListener, @unchecked Sendable {
     /// When the feed last worked, in nanoseconds of the monotonic clock.
     private var now: Int64 = 0
     private var ticker: RepeatedTask?
+    /// The last that were ended for their slowness, the oldest first.
+    private var ended: [WatcherDetails] = []
 
     /// For metrics.
     let openWatchers = Atomic<Int>(0)
@@ -90,10 +92,28 @@ final class WatchFeed: EventListener, @unchecked Sendable {
     }
 
     private func end(_ watcher: Watcher, _ status: Status) {
+        var details = watcher.details(position: position)
+        details.toldOfGapAt = Clock.wallTime()
+        if ended.count == WatcherList.maxEnded { ended.removeFirst() }
+        ended.append(details)
         watcher.call.onInterruption = nil
         remove(watcher)
         endedForLag.add(1, ordering: .relaxed)
         watcher.call.finish(status)
+    }
+
+    /// The watchers of this loop, as they stand: looked at as often as somebody asks, at the cost of a tick.
+    func list(_ query: WatcherQuery) -> EventLoopFuture<WatcherList> {
+        eventLoop.submit { [self] in
+            var list = WatcherList()
+            list.total = watchers.count
+            list.ended = ended.reversed()
+            let wanted = watchers.values.filter { query.wants($0.number, isLive: $0.livePlace != nil) }
+            list.open = wanted.sorted { $0.number < $1.number }.prefix(query.limit).map {
+                $0.details(position: position)
+            }
+            return list
+        }
     }
 
     // MARK: Live

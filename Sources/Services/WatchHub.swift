@@ -7,6 +7,7 @@ import RPC
 
 package final class WatchHub: Sendable {
     static let name = "agentkeeper.v1.WatchService"
+    private static let shortName = "WatchService.Watch"
     /// Watchers at once; each costs about 2 KiB.
     private static let maxWatchers = 20_000
     /// Prefixes of one kind in one request: there are eighteen topics.
@@ -35,7 +36,7 @@ package final class WatchHub: Sendable {
             .waiting("/\(RegistryService.name)/Watch", Self.watchRequest, streamsReplies: true) {
                 [self] call, request, _ throws(Status) in
                 let topics = try prefixes(request.pointee.topics, request.pointee.n_topics, "topics")
-                try begin(call, EventFilter(topics: topics), .plain, after: nil)
+                try begin(call, "RegistryService.Watch", EventFilter(topics: topics), .plain, after: nil)
             },
             .waiting("/\(ElectionService.name)/WatchElection", Self.electionRequest, streamsReplies: true) {
                 [self] call, request, _ throws(Status) in
@@ -58,7 +59,7 @@ package final class WatchHub: Sendable {
         // An id that is no agent's by its form is NOT_FOUND: events for it could never come.
         if request.agent_id.pointee != 0 { filter.agent = try AgentID(wire: request.agent_id) }
         guard request.start_case == AGENTKEEPER__V1__WATCH_EVENTS_REQUEST__START_AFTER_SEQUENCE else {
-            return try begin(call, filter, .withProgress, after: nil)
+            return try begin(call, Self.shortName, filter, .withProgress, after: nil)
         }
         let start = Sequence(request.after_sequence)
         let after = coordinator.read(at: call.moment) { $0.start(start) }.result
@@ -67,7 +68,7 @@ package final class WatchHub: Sendable {
         } catch {
             throw Status(error)
         }
-        try begin(call, filter, .withProgress, after: after)
+        try begin(call, Self.shortName, filter, .withProgress, after: after)
     }
 
     /// The state as it is, if the group exists, then every change.
@@ -87,21 +88,22 @@ package final class WatchHub: Sendable {
             }
             return (event, machine.lastSequence)
         }
-        try begin(call, EventFilter(topics: [Topic.leaderChanged.rawValue], group: group), .plain, after: last) {
-            call in
+        let filter = EventFilter(topics: [Topic.leaderChanged.rawValue], group: group)
+        try begin(call, "ElectionService.WatchElection", filter, .plain, after: last) { call in
             guard let first else { return }
             call.resources.withArena { call.send(message: $0.message(first)) }
         }
     }
 
     /// - Parameters:
+    ///   - name: of what was called.
     ///   - sequence: events after this one are sent; nil for those from now on.
     ///   - greet: sends what comes before any event.
     private func begin(
-        _ call: ServerCall, _ filter: EventFilter, _ kind: Watcher.Kind, after sequence: Sequence?,
+        _ call: ServerCall, _ name: String, _ filter: EventFilter, _ kind: Watcher.Kind, after sequence: Sequence?,
         greet: (ServerCall) -> Void = { _ in }
     ) throws(Status) {
-        guard feeds.reduce(0, { $0 + $1.openWatchers.load(ordering: .relaxed) }) < Self.maxWatchers else {
+        guard openWatchers < Self.maxWatchers else {
             throw Status(.resourceExhausted, "\(Self.maxWatchers) watchers are open already, the most that may")
         }
         guard let feed = feeds.first(where: { $0.eventLoop === call.eventLoop }) else {
@@ -110,7 +112,10 @@ package final class WatchHub: Sendable {
         let start = sequence ?? coordinator.lastTellableSequence(at: call.moment)
         call.sendHeaders(kind == .withProgress ? metadata(start) : Metadata())
         greet(call)
-        feed.add(Watcher(call: call, filter: filter, kind: kind, after: start))
+        feed.add(
+            Watcher(
+                call: call, name: name, number: coordinator.nextWatcherNumber(), filter: filter, kind: kind,
+                after: start))
     }
 
     /// Where the stream begins, so that a watcher whose connection breaks before the first event knows what to resume
@@ -144,7 +149,19 @@ package final class WatchHub: Sendable {
         return text
     }
 
+    /// Who watches.
+    package func list(_ query: WatcherQuery) async -> WatcherList {
+        var all = WatcherList()
+        for feed in feeds {
+            // A loop that has ended has nobody any more.
+            if let list = try? await feed.list(query).get() { all.add(list, limit: query.limit) }
+        }
+        return all
+    }
+
     // MARK: Metrics
+
+    package var openWatchers: Int { feeds.reduce(0) { $0 + $1.openWatchers.load(ordering: .relaxed) } }
 
     package struct Snapshot: Sendable {
         package var open = 0
@@ -157,8 +174,8 @@ package final class WatchHub: Sendable {
 
     package func snapshot(last: Sequence) -> Snapshot {
         var snapshot = Snapshot()
+        snapshot.open = openWatchers
         for feed in feeds {
-            snapshot.open += feed.openWatchers.load(ordering: .relaxed)
             snapshot.lagging += feed.laggingWatchers.load(ordering: .relaxed)
             snapshot.sentEvents += feed.sentEvents.load(ordering: .relaxed)
             snapshot.endedForLag += feed.endedForLag.load(ordering: .relaxed)

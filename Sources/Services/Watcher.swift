@@ -16,6 +16,11 @@ final class Watcher {
     }
 
     let call: ServerCall
+    /// What was called, as `WatcherDetails` has it.
+    let name: String
+    /// Among all who ever watched, by age.
+    let number: UInt64
+    let openedAt: WallTime
     let filter: EventFilter
     let kind: Kind
     /// Events up to here were sent, or are not wanted.
@@ -27,13 +32,27 @@ final class Watcher {
     /// The place in the feed's list of live watchers; nil for one that is fed from the history.
     var livePlace: Int?
 
-    init(call: ServerCall, filter: EventFilter, kind: Kind, after cursor: Sequence) {
+    init(
+        call: ServerCall, name: String, number: UInt64, filter: EventFilter, kind: Kind, after cursor: Sequence
+    ) {
         self.call = call
+        self.name = name
+        self.number = number
+        openedAt = Clock.wallTime()
         self.filter = filter
         self.kind = kind
         self.cursor = cursor
         lastSent = cursor
         sentAt = MonotonicClock.now()
+    }
+
+    /// - Parameter position: up to where all live ones have been fed.
+    func details(position: Sequence) -> WatcherDetails {
+        let isLive = livePlace != nil
+        // What a live watcher has not been sent, it did not want.
+        return WatcherDetails(
+            number: number, peer: call.peer, call: name, openedAt: openedAt, filter: filter,
+            cursor: isLive ? max(cursor, position) : cursor, isLive: isLive)
     }
 
     /// The gap that can't be closed: the history has moved past this watcher.

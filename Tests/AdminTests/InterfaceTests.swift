@@ -255,6 +255,84 @@ import Testing
         }
     }
 
+    @Test func `Events are read without a gap while the history moves on beneath`() async throws {
+        var limits = Limits()
+        limits.maxEvents = 5_000
+        let core = TestCore(limits: limits)
+        let anna = core.register(1, "anna")
+        let happen = { @Sendable (count: Int) in
+            for _ in 0..<count {
+                guard let lease = core.acquire("t", anna) else { return }
+                core.perform(.releaseLease(.init(task: TaskID("t"), agent: anna, token: lease.token)))
+            }
+        }
+        happen(3_000)
+        // Between any two looks.
+        let sources = AdminSources(
+            coordinator: core.coordinator,
+            now: {
+                happen(50)
+                return core.now
+            },
+            daemon: core.sources().daemon, isReady: { true }, rpcAddress: { "" })
+        let reader = StateReader(sources: sources, recent: Recent())
+        for (query, isRare) in [
+            ("events?topic=policy.", true), ("events?after=1&topic=policy.", true),
+            ("events?before=99999&topic=policy.", true),
+            ("events?after=1&limit=1000", false), ("events?limit=1000", false),
+            ("events?after=1&topic=lease.released&limit=1000", false),
+        ] {
+            let target = Target("/" + query)
+            let reading = await reader.read(
+                try Resource(segments: target.segments(), parameters: target.parameters()))
+            #expect(reading.status == .ok, "\(query): \(reading.text)")
+            let body = try #require(try JSONSerialization.jsonObject(with: Data(reading.text.utf8)) as? [String: Any])
+            let sequences = try #require(body["items"] as? [[String: Any]]).compactMap { $0["sequence"] as? Int }
+            #expect(sequences.isEmpty == isRare, "\(query)")
+            let step = query.contains("released") ? 2 : 1
+            #expect(zip(sequences, sequences.dropFirst()).allSatisfy { $1 == $0 + step }, "\(query)")
+        }
+    }
+
+    @Test func `A task that failed for good is named, however long ago its events were forgotten`() async throws {
+        var limits = Limits()
+        limits.maxEvents = 3
+        let core = TestCore(limits: limits)
+        let anna = core.register(1, "anna")
+        core.perform(.createTask(.init(newID: TaskID("buried"), type: "sum")))
+        core.perform(.claimTask(anna))
+        core.perform(.failTask(.init(task: TaskID("buried"), agent: anna), reason: "no luck"))
+        for number in 1...9 { _ = core.acquire("t-\(number)", anna, ttl: 1_000) }
+        try await withServer(core: core) { port in
+            let kept = try #require(try object(port, "events?topic=task.")["items"] as? [[String: Any]])
+            #expect(kept.isEmpty)
+            let found = try #require(try object(port, "overview")["attention"] as? [[String: Any]])
+            #expect(found.map { $0["kind"] as? String } == ["tasks_dead"] && found.first?["count"] as? Int == 1)
+            let items = try #require(found.first?["items"] as? [[String: Any]])
+            #expect(items.map { $0["task_id"] as? String } == ["buried"])
+            #expect(items.first?["claimer_name"] as? String == "anna")
+        }
+    }
+
+    @Test func `The series of leases counts what the number beside it counts`() async throws {
+        let core = TestCore()
+        let anna = core.register(1, "anna")
+        for number in 1...7 {
+            core.perform(.createTask(.init(newID: TaskID("t-\(number)"), type: "sum")))
+            core.perform(.claimTask(anna))
+        }
+        _ = core.acquire("report-7", anna)
+        let sources = core.sources()
+        let recent = Recent()
+        let counts = core.coordinator.read(at: core.now) { $0.counts }.result
+        recent.take(Load(), counts, last: Sequence.zero, at: core.now.instant)
+        let text = await StateReader(sources: sources, recent: recent).read(.overview).text
+        let body = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+        let told = try #require(body["counts"] as? [String: Any])
+        #expect(told["leases"] as? Int == 1 && told["claims"] as? Int == 7)
+        #expect((body["history"] as? [String: Any])?["leases"] as? [Int] == [1])
+    }
+
     @Test func `What needs attention is named, and only that`() async throws {
         let core = TestCore()
         let anna = core.register(1, "anna", tools: ["x"], ttl: 1_000)

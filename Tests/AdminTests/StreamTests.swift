@@ -32,6 +32,41 @@ import Testing
         }
     }
 
+    @Test func `However much happens, a live address is answered twice a second at the most`() async throws {
+        let core = TestCore()
+        try await withServer(core: core) { port in
+            let stream = try StreamClient(port: port, "/api/v1/live?q=agents")
+            _ = try stream.next()
+            let begun = ContinuousClock.now
+            var answers = 0
+            var number: UInt64 = 0
+            while answers < 5 {
+                // Something has happened before each, so that there is always an answer to be had.
+                for _ in 1...20 {
+                    number += 1
+                    core.register(number, "agent \(number)")
+                }
+                if try stream.next().name == "answer" { answers += 1 }
+            }
+            // The first comes at once, and each of the others half a second after the one before, or later.
+            #expect(begun.duration(to: .now) >= LiveStream.interval * 3)
+        }
+    }
+
+    @Test func `What is no event is seen in a live answer too`() async throws {
+        let core = TestCore()
+        let anna = core.register(1, "anna")
+        try await withServer(core: core) { port in
+            let stream = try StreamClient(port: port, "/api/v1/live?q=agents")
+            let before = try stream.next()
+            core.pass(.seconds(2))
+            core.perform(.heartbeat(anna))
+            var event = try stream.next()
+            while event.name == "alive" { event = try stream.next() }
+            #expect(event.data.contains("\"heard_clock_ms\":3000") && before.data.contains("\"heard_clock_ms\":1000"))
+        }
+    }
+
     @Test(arguments: ["", "?q=agents&x=1", "?" + String(repeating: "q=agents&", count: 9)])
     func `A live stream of nothing, or of too much, is refused`(query: String) async throws {
         try await withServer { port in

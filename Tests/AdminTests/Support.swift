@@ -125,7 +125,16 @@ func withServer(
     actionToken: String? = nil, isReady: @escaping @Sendable () -> Bool = { true },
     _ body: @escaping @Sendable (_ port: Int) throws -> Void
 ) async throws {
-    let server = makeServer(limits: limits, sources: sources, core: core, actionToken: actionToken, isReady: isReady)
+    try await serve(
+        makeServer(limits: limits, sources: sources, core: core, actionToken: actionToken, isReady: isReady), body)
+}
+
+/// Runs `body` beside a server of just these sources.
+func withServer(from sources: AdminSources, _ body: @escaping @Sendable (_ port: Int) throws -> Void) async throws {
+    try await serve(AdminServer(group: MultiThreadedEventLoopGroup.singleton, sources: sources), body)
+}
+
+private func serve(_ server: AdminServer, _ body: @escaping @Sendable (_ port: Int) throws -> Void) async throws {
     let port = try #require(try await server.start(host: "127.0.0.1", port: 0).port)
     do {
         try await blocking { try body(port) }

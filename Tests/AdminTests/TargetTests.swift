@@ -29,7 +29,12 @@ import Testing
         ("leases?holder=\(agent)&kind=claim", .leases(LeaseFilter(holder: agent, claims: true), page)),
         ("leases/a%2Fb%00c", .lease(TaskID("a/b\u{0}c"))),
         ("leases/%C3%A4", .lease(TaskID("ä"))),
-        ("tasks?status=dead&type=x", .tasks(TaskFilter(status: .dead, type: "x"), page)),
+        ("tasks?status=dead&type=x", .tasks(TaskFilter(statuses: [.dead], type: "x"), .created, page)),
+        (
+            "tasks?order=finished&status=dead&status=completed",
+            .tasks(TaskFilter(statuses: [.dead, .completed]), .finished, page)
+        ),
+        ("watchers?status=slow&page=3&limit=7", .watchers([.slow], Resource.Page(after: 3, limit: 7))),
         ("policies?page=b%26c", .policies(subjectPrefix: "", after: PolicyID("b&c"), limit: 100)),
         ("check?subject=a:b&action=*&resource=", .check(subject: "a:b", action: "*", resource: "")),
         (

@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from keeper import BINARY, PATIENCE, Daemon, Watcher, eventually, free_ports
+from keeper import BINARY, PATIENCE, Code, Daemon, Watcher, eventually, free_ports, pb
+from raw_http2 import Connection, frame
 
 
 def get(port, path, **headers):
@@ -141,6 +142,97 @@ def test_a_wish_to_act_that_cannot_be_is_refused(flags, variable, said):
         [BINARY, "--addr=127.0.0.1:0", *flags], capture_output=True, text=True, timeout=PATIENCE, env=environment
     )
     assert ended.returncode == 64 and said in ended.stderr, ended.stderr
+
+
+@pytest.fixture
+def short_memory():
+    ports = free_ports(2)
+    daemon = Daemon(
+        f"--addr=127.0.0.1:{ports[0]}", f"--metrics-addr=127.0.0.1:{ports[1]}", "--event-history=100", ports=ports
+    )
+    yield daemon
+    assert daemon.stop() == 0, daemon.output()
+
+
+def unread_watch(daemon, **request):
+    """A watcher that reads nothing more, and the address that it watches from."""
+    raw = Connection(daemon.port, window=65_535)
+    stream = raw.start("/agentkeeper.v1.WatchService/Watch")
+    raw.send(stream, frame(pb.WatchEventsRequest(**request).SerializeToString()))
+    while raw.replies[stream].headers is None:
+        raw.receive()
+    return raw, stream, "{}:{}".format(*raw.socket.getsockname())
+
+
+def test_a_watcher_that_does_not_read_is_told_apart_and_so_is_its_gap(short_memory):
+    client, port = short_memory.client(), short_memory.metrics_port
+    anna = client.agent("anna")
+    keeping_up = Watcher(client.Watch())
+    client.SetPolicy(policy=dict(id="p", subject="a", action="b", resource="c", effect=1))
+    keeping_up.take(1)
+    raw, stream, peer = unread_watch(short_memory, topics=["task."], exclude_topics=["task.renewed"], agent_id=anna)
+    started = answer(port, "/api/v1/status")["last_sequence"]
+
+    def listed(query=""):
+        return answer(port, f"/api/v1/watchers{query}")
+
+    def item(query=""):
+        return next((each for each in listed(query)["items"] if each["peer"] == peer), None)
+
+    assert list(item()) == [
+        "watcher_id", "peer", "call", "opened_at", "topics", "exclude", "agent_id", "task_id", "group", "status",
+        "sent_sequence", "events_behind", "behind_since", "gap", "gap_told_at",
+    ]
+    assert item() | {"watcher_id": 0, "opened_at": ""} == {
+        "watcher_id": 0, "peer": peer, "call": "WatchService.Watch", "opened_at": "", "topics": ["task."],
+        "exclude": ["task.renewed"], "agent_id": anna, "task_id": None, "group": None, "status": "live",
+        "sent_sequence": started, "events_behind": 0, "behind_since": None, "gap": None, "gap_told_at": None,
+    }
+    for _ in range(10):
+        task = client.CreateTask(type="big", input=bytes(500_000)).task
+        client.ClaimTask(agent_id=anna)
+        client.CompleteTask(task_id=task.id, agent_id=anna)
+    last = answer(port, "/api/v1/status")["last_sequence"]
+    behind = item("?status=behind")
+    assert started <= behind["sent_sequence"] < last and behind["events_behind"] == last - behind["sent_sequence"]
+    first = answer(port, f"/api/v1/events?after={behind['sent_sequence']}&limit=1")["items"][0]
+    assert behind["behind_since"] == first["occurred_at"] and behind["gap"] is None
+    assert [each["call"] for each in listed("?status=live")["items"]] == ["RegistryService.Watch"]
+    for _ in range(150):
+        client.SetPolicy(policy=dict(id="p", subject="a", action="b", resource="c", effect=1))
+    slow = item("?status=slow")
+    assert slow["gap"] == "coming" and slow["sent_sequence"] == behind["sent_sequence"]
+    eventually(
+        lambda: [each["items"][0]["peer"] for each in answer(port, "/api/v1/overview")["attention"]] == [peer],
+        "the overview names it",
+    )
+    assert raw.reply(stream).grpc_status == Code.RESOURCE_EXHAUSTED.value[0]
+    assert item() is None
+    ended = listed()["ended"]
+    assert [(each["peer"], each["status"], each["gap"]) for each in ended] == [(peer, "ended", "told")]
+    assert ended[0]["gap_told_at"] and listed()["total"] == 1
+
+
+def test_watchers_are_read_page_by_page_in_the_order_in_which_they_came(short_memory):
+    port = short_memory.metrics_port
+    # On whichever event loop each of them is.
+    watchers = [Watcher(short_memory.client().Watch(topics=[f"topic-{number}"])) for number in range(7)]
+    for watcher in watchers:
+        watcher.call.initial_metadata()
+    with_stream = Stream(port, "/events?topic=topic-7")
+    with_stream.next()
+    found, page = [], ""
+    while page is not None:
+        body = answer(port, f"/api/v1/watchers?limit=3&page={page}")
+        found += [(each["watcher_id"], each["topics"][0]) for each in body["items"]]
+        assert len(body["items"]) <= 3 and body["total"] == 8
+        page = body["next"]
+    assert found == sorted(found) and sorted(topic for _, topic in found) == [f"topic-{n}" for n in range(8)]
+    assert answer(port, "/api/v1/overview")["counts"]["watchers"] == 8
+    for watcher in watchers:
+        watcher.cancel()
+    with_stream.close()
+    eventually(lambda: answer(port, "/api/v1/watchers")["total"] == 0, "all have gone")
 
 
 def test_events_go_on_over_kill_minus_nine_without_a_gap(tmp_path):

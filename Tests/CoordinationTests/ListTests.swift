@@ -119,6 +119,58 @@ import Testing
         }
     }
 
+    @Test func `Finished tasks are listed from the last one on, page by page, though others finish meanwhile`() {
+        let scene = Scene()
+        scene.register(a)
+        for number in 1...6 { scene.say(.create(TaskID("t\(number)"))) }
+        for _ in 1...6 { scene.say(.claimTask(a)) }
+        // Three at one moment, and not in the order in which they were created.
+        for number in [2, 1, 3] { scene.say(.complete(TaskID("t\(number)"), a)) }
+        scene.turn(to: 1)
+        scene.say(.fail("t5", a))
+        func page(_ filter: TaskFilter = TaskFilter(), after: UInt64, limit: Int, scanning: Int = 10) -> (
+            String, UInt64
+        ) {
+            let page = scene.read {
+                $0.tasks(matching: filter, in: .finished, after: after, limit: limit, scanning: scanning)
+            }
+            let names = page.found.map(\.value.id.text).joined(separator: " ")
+            return (names + (page.isLast ? ", the last" : ""), page.examined)
+        }
+        #expect(page(after: 0, limit: 10).0 == "t5 t3 t1 t2, the last")
+        let (first, place) = page(after: 0, limit: 2)
+        #expect(first == "t5 t3")
+        scene.say(.complete("t4", a))
+        #expect(page(after: place, limit: 2).0 == "t1 t2, the last")
+        #expect(page(after: 0, limit: 1).0 == "t4")
+        #expect(page(TaskFilter(statuses: [.dead]), after: 0, limit: 10).0 == "t5, the last")
+        #expect(page(TaskFilter(statuses: [.dead]), after: 0, limit: 10, scanning: 1).0 == "")
+        #expect(page(TaskFilter(statuses: [.pending]), after: 0, limit: 10).0 == ", the last")
+        // What is put back into the queue is not finished, and comes in front when it is again.
+        scene.say(.forceRequeue("t5"))
+        #expect(page(after: 0, limit: 10).0 == "t4 t3 t1 t2, the last")
+        scene.say(.claimTask(a))
+        scene.say(.complete("t5", a))
+        #expect(page(after: 0, limit: 10).0 == "t5 t4 t3 t1 t2, the last")
+    }
+
+    @Test func `Several statuses of tasks are listed together`() {
+        let scene = Scene()
+        scene.register(a)
+        for number in 1...4 { scene.say(.create(TaskID("t\(number)"))) }
+        for _ in 1...3 { scene.say(.claimTask(a)) }
+        scene.say(.complete("t1", a))
+        scene.say(.fail("t3", a))
+        for (statuses, expected) in [
+            ([], "t1 t2 t3 t4"), ([.pending, .claimed], "t2 t4"), ([.completed, .dead], "t1 t3"), ([.dead], "t3"),
+        ] as [([QueuedTask.Status], String)] {
+            let found = scene.read {
+                $0.tasks(matching: TaskFilter(statuses: statuses), after: 0, limit: 9, scanning: 9).found
+            }
+            #expect(found.map(\.value.id.text).joined(separator: " ") == expected)
+        }
+    }
+
     @Test func `An order is read page by page without loss or repeat while others come and go`() {
         var random = SeededRandom(seed: testSeed)
         for _ in 0..<50 {

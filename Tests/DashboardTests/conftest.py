@@ -22,7 +22,7 @@ from keeper import BINARY, PATIENCE, Daemon, free_ports  # noqa: E402
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 FILES = os.environ.get("AGENTKEEPER_DASHBOARD_DIR")
 
-VIEWS = ["/", "/agents", "/leases", "/elections", "/tasks", "/policies", "/log"]
+VIEWS = ["/", "/agents", "/leases", "/elections", "/tasks", "/policies", "/watchers", "/log"]
 
 
 def pytest_configure(config):
@@ -32,7 +32,7 @@ def pytest_configure(config):
         "markers", "outage: the daemon goes away in this test, which a browser reports on its console"
     )
     config.addinivalue_line(
-        "markers", "refusal: an action is refused in this test, which a browser reports on its console"
+        "markers", "refusal: something is refused in this test, which is reported on the browser's console"
     )
     expect.set_options(timeout=PATIENCE * 1000)
 
@@ -138,7 +138,7 @@ def open_page(browser, start, request):
             "503",
         ]
     if request.node.get_closest_marker("refusal"):
-        allowed += ["403", "404", "409"]
+        allowed += ["400", "403", "404", "409", "503", "could not be drawn"]
     watched = Watched(allowed)
     contexts = []
 

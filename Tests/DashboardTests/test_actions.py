@@ -152,6 +152,32 @@ def test_a_policy_is_deleted_after_a_question(open_page, daemon, client):
     assert not client.ListPolicies().policies
 
 
+def test_on_a_phone_a_row_is_one_target_and_leads_to_what_can_be_done(open_page, daemon, client):
+    anna = client.agent("anna", tools=["browser"])
+    client.lease("report-7", anna, ttl_seconds=600)
+    task = client.CreateTask(type="crawl").task.id
+    client.ClaimTask(agent_id=anna)
+    client.SetPolicy(policy=dict(id="no-mail", subject="agent:ben", action="call", resource="tool:email", effect=2))
+    page = open_page(daemon.url, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    for path, text, button, to in [
+        ("/agents", "anna", "Deregister…", f"/agents/{anna}"),
+        ("/leases", "report-7", "Release…", "/leases/report-7"),
+        ("/tasks", "crawl", "Requeue…", f"/tasks/{task}"),
+        ("/policies", "no-mail", "Delete…", "/policies/no-mail"),
+    ]:
+        for place in (0.05, 0.5, 0.97):
+            page.goto(daemon.url + path)
+            line = row(page, text)
+            box = line.bounding_box()
+            assert box["height"] >= 44
+            # Wherever it is touched, in its second line too.
+            page.touchscreen.tap(box["x"] + place * box["width"], box["y"] + 0.75 * box["height"])
+            expect(page).to_have_url(daemon.url + to)
+        act = page.get_by_role("button", name=button).first
+        expect(act).to_be_in_viewport()
+        assert act.bounding_box()["height"] >= 36
+
+
 @pytest.mark.refusal
 def test_what_came_too_late_is_told_in_the_dialog(open_page, daemon, client):
     anna = client.agent("anna")

@@ -15,6 +15,7 @@ HOSTILE = [
     "x" * 1024,
     "javascript:alert(1)",
     "a\u202e\nb\t c",
+    "👩🏽‍🚀🏴‍☠️" * 30,
 ]
 
 
@@ -48,9 +49,11 @@ def populated(client):
         "/elections",
         "/elections/planners",
         "/tasks",
+        "/tasks?status=dead",
         f"/tasks/{tasks[1]}",
         "/policies?subject=agent:ben&action=call&resource=tool:email",
         "/policies/no-mail",
+        "/watchers",
         "/log",
         "/log?at=3",
         "/nowhere",
@@ -158,6 +161,28 @@ def test_nothing_is_wider_than_a_phone_a_desk_or_a_wall(open_page, daemon, clien
             if over > 0:
                 wide.append((path[:40], width, over))
     assert not wide
+
+
+def test_nothing_moves_when_something_needs_attention(open_page, daemon, client):
+    """What stands above the list of it, and beside it in the navigation, stays where it is while it comes and goes."""
+    anna = client.agent("anna")
+    page = live(open_page(daemon.url))
+    expect(page.locator(".calm")).to_be_visible()
+
+    def places():
+        return page.evaluate("""() => Object.fromEntries([...document.querySelectorAll('#nav a, .tile, .chart, .over-recent')]
+            .map((each, index) => [index, each.getBoundingClientRect()]).map(([index, box]) => [index, [box.x, box.y, box.width]]))""")
+
+    before = places()
+    lease = client.lease("report-7", anna, ttl_seconds=600)
+    client.CreateTask(type="paint", required_tools=["brush"])
+    expect(page.locator(".attention")).to_contain_text("1 task that no living agent can do")
+    expect(page.locator("#nav .nav-count")).to_contain_text("1")
+    assert places() == before
+    client.ReleaseLease(task_id="report-7", agent_id=anna, token=lease.token)
+    client.agent("painter", tools=["brush"])
+    expect(page.locator(".calm")).to_be_visible()
+    assert places() == before
 
 
 def test_both_colour_schemes_are_there_and_the_choice_is_remembered(open_page, daemon):

@@ -20,7 +20,7 @@ def test_the_first_tab_leads_to_the_content(page):
 
 def test_g_and_a_letter_go_to_each_view(page):
     live(page)
-    for key, path in [*zip("aletpv", VIEWS[1:], strict=True), ("o", "/")]:
+    for key, path in [*zip("aletpwv", VIEWS[1:], strict=True), ("o", "/")]:
         page.keyboard.press("g")
         page.keyboard.press(key)
         expect(page.locator("#nav [aria-current=page]")).to_have_attribute("href", path)

@@ -4,33 +4,42 @@ import re
 import time
 from urllib.parse import urlsplit
 
+import pytest
 from conftest import live, row
-from machine import withheld_from_all
+from machine import Pulse
 from playwright.sync_api import expect
 
 
-def least_time(client, seen):
-    """Registers agents, and gives the shortest time in which one was seen, in seconds: what is proved is how the page hears
-    of it, and so what the machine withheld from daemon and browser does not count."""
-    took = []
-    for number in range(1, 6):
-        client.agent(f"agent-{number}")
-        begun, withheld = time.monotonic(), withheld_from_all()
-        seen(number)
-        took.append(time.monotonic() - begun - (withheld_from_all() - withheld))
-    print("seen after", took)
-    return min(took)
+def seen_after(page, client, changes=6):
+    """How long after each registration the page showed it, by the page's own watch over its document, which no polling
+    of a test delays: seconds, and of these those for which this machine was too busy."""
+    page.evaluate(r"""() => {
+        window.seen = {};
+        const look = () => {
+            for (const [name] of document.body.textContent.matchAll(/agent-\d+-here/g)) window.seen[name] ??= Date.now() / 1000;
+        };
+        new MutationObserver(look).observe(document.body, { childList: true, characterData: true, subtree: true });
+    }""")
+    took, pulse = [], Pulse()
+    for number in range(changes):
+        name = f"agent-{number}-here"
+        begun, late = time.time(), pulse.late
+        client.agent(name)
+        page.wait_for_function("name => window.seen[name]", arg=name)
+        took.append((page.evaluate("name => window.seen[name]", name) - begun, pulse.late - late))
+        # Not in step with anything that has a period.
+        time.sleep(0.11 * (number + 1))
+    pulse.ended.set()
+    print("seen after, and of that late:", [f"{total * 1000:.0f} ms ({late * 1000:.0f})" for total, late in took])
+    return took
 
 
-def test_a_change_is_seen_within_a_second(page, client):
-    live(page)
-    tile = page.locator(".tile").filter(has_text="Agents alive").locator(".tile-value")
-    assert least_time(client, lambda number: expect(tile).to_have_text(str(number))) < 1
-
-
-def test_the_log_shows_an_event_within_a_second(open_page, daemon, client):
-    page = live(open_page(f"{daemon.url}/log"))
-    assert least_time(client, lambda number: expect(row(page, f"agent-{number} registered")).to_have_count(1)) < 1
+@pytest.mark.parametrize("path", ["/", "/agents", "/log"])
+def test_each_change_is_seen_within_a_second(open_page, daemon, client, path):
+    """Every one of a handful, and on a machine that is starved, a second of the time in which it was not."""
+    page = live(open_page(daemon.url + path))
+    took = seen_after(page, client)
+    assert all(total - late < 1 for total, late in took), took
 
 
 def test_one_stream_is_all_that_a_view_asks_for(open_page, daemon, client):
@@ -134,3 +143,31 @@ def test_a_tab_that_is_not_looked_at_gives_its_stream_up_and_takes_it_again(open
     page.evaluate(look, False)
     live(page)
     expect(row(page, "anna")).to_have_count(1)
+
+
+def test_two_tabs_see_the_same(open_page, daemon, client):
+    first, second = (live(open_page(f"{daemon.url}/agents")) for _ in range(2))
+    anna = client.agent("anna")
+    for page in (first, second):
+        expect(row(page, "anna")).to_contain_text("alive")
+    first.close()
+    client.Deregister(agent_id=anna)
+    expect(row(second, "anna")).to_contain_text("dead")
+
+
+def test_the_daemons_clock_is_followed_though_the_browsers_runs_fast(page):
+    """Half an hour in which this machine's clock gains a second: a bar must not be a second ahead at its end."""
+    live(page)
+    error = page.evaluate("""async () => {
+        const { clock } = await import("/dashboard/clock.js");
+        const real = performance.now.bind(performance);
+        let passed = 0;
+        performance.now = () => passed * (1 + 1 / 1800);
+        clock.reset();
+        for (; passed <= 1800000; passed += 2000) clock.sample(5000000 + passed - (passed % 6000 ? 80 : 0));
+        const error = clock.now() - (5000000 + passed);
+        performance.now = real;
+        clock.reset();
+        return error;
+    }""")
+    assert abs(error) < 200, error

@@ -16,14 +16,15 @@ def ports_of(daemon):
 
 
 @pytest.mark.outage
-def test_a_durable_daemon_is_followed_over_its_restart(open_page, start, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_durable_daemon_is_followed_over_its_restart(open_page, start, tmp_path, how):
     daemon = start("--data-dir", tmp_path / "data")
     client = daemon.client()
     anna = client.agent("anna")
     client.lease("report-7", anna, ttl_seconds=600)
     page = live(open_page(f"{daemon.url}/leases"))
     expect(row(page, "report-7")).to_have_count(1)
-    daemon.stop()
+    daemon.stop(how)
     expect(page.locator(BANNER)).to_contain_text("Stale: the daemon has not been heard since")
     expect(page.locator("#connection")).to_have_text("Stale")
     expect(row(page, "report-7")).to_have_count(1)
@@ -115,3 +116,28 @@ def test_a_view_opened_while_the_daemon_is_away_shows_itself_when_it_is_back(ope
     again.client().agent("ben")
     live(page)
     expect(row(page, "ben")).to_have_count(1)
+
+
+@pytest.mark.outage
+def test_the_log_opened_while_the_daemon_is_away_shows_the_events_when_it_is_back(open_page, start, tmp_path):
+    """The history is the same, so nothing but the connection's return says that it is to be read again."""
+    daemon = start("--data-dir", tmp_path / "data")
+    client = daemon.client()
+    for number in range(250):
+        client.agent(f"agent-{number:03}")
+    asked = []
+    page = live(
+        open_page(daemon.url, before=lambda page: page.on("request", lambda request: asked.append(request.url)))
+    )
+    daemon.stop()
+    expect(page.locator(BANNER)).to_contain_text("Stale")
+    page.get_by_role("link", name="Events", exact=True).click()
+    expect(page.locator("h1")).to_have_text("Events")
+    again = start("--data-dir", tmp_path / "data", ports=ports_of(daemon))
+    live(page)
+    expect(row(page, "agent-249 registered")).to_have_count(1)
+    expect(page.locator("main")).not_to_contain_text("cannot be read")
+    again.client().agent("later")
+    expect(row(page, "later registered")).to_have_count(1)
+    streams = [url for url in asked if "/events?" in url and "/api/" not in url]
+    assert streams and all("after=250" in url for url in streams), streams

@@ -1,6 +1,8 @@
 """Ten thousand agents, and more events than anybody reads: what the page holds stays bounded."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 from conftest import live, row
 from playwright.sync_api import expect
@@ -95,6 +97,34 @@ def test_the_log_keeps_two_thousand_events_at_the_most(open_page, daemon, client
     page.get_by_role("button", name="Show older").click()
     expect(page.locator(".log-state")).to_contain_text("Paused")
     assert nodes(page) < MOST_NODES
+
+
+def test_more_than_anybody_reads_is_sampled_and_said_to_be(open_page, daemon, client):
+    """The stream is flooded by itself, once; what follows is the daemon's own."""
+    client.agent("before")
+    event = {"topic": "lease.acquired", "occurred_at": "2026-01-01T12:00:00.000Z", "agent_id": "0" * 32, "reason": None}
+    subject = {"lease": {"task_id": "t", "acquired_at": event["occurred_at"], "expires_at": event["occurred_at"]}}
+    flood = "".join(
+        f"data: {json.dumps({'sequence': number, **event, 'subject': subject})}\n\n" for number in range(2, 8000)
+    )
+
+    def flooded(page):
+        page.route(
+            lambda url: urlsplit(url).path == "/events",
+            lambda route: route.fulfill(headers={"content-type": "text/event-stream"}, body=flood),
+            times=1,
+        )
+
+    page = open_page(f"{daemon.url}/log", before=flooded)
+    expect(page.locator("main .banner")).to_contain_text("Too fast to show one by one:")
+    expect(page.locator(".log-state")).to_have_text("Showing the latest")
+    # It has become calm.
+    expect(page.locator("main .banner")).to_have_count(0)
+    expect(page.locator(".log-state")).to_have_text("Following what happens")
+    client.agent("after")
+    expect(row(page, "after registered")).to_have_count(1)
+    expect(page.locator("#log .table-body > .row")).to_have_count(2)
+    live(page)
 
 
 def test_whoever_reads_below_is_not_pushed_away_by_what_comes_in_above(open_page, daemon, client):

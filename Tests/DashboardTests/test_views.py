@@ -42,6 +42,7 @@ def test_a_daemon_without_agents_says_how_to_register_the_first(page, daemon):
         ("/elections", "agentkeeper elect"),
         ("/tasks", "agentkeeper tasks create"),
         ("/policies", "agentkeeper policies set"),
+        ("/watchers", "agentkeeper watch"),
         ("/log", "from now on"),
     ],
 )
@@ -200,6 +201,83 @@ def test_a_task_shows_its_whole_history(open_page, daemon, sdk):
     worker.deregister()
 
 
+def test_the_tasks_begin_with_what_is_open_and_the_finished_ones_with_the_last(open_page, daemon, client):
+    worker = client.agent("worker", tools=["browser"])
+    ids = {}
+
+    def create(name, **card):
+        ids[name] = client.CreateTask(type=name, required_tools=["browser"], **card).task.id
+
+    for name in ("done-first", "done-last", "broken-first", "broken-last", "busy"):
+        create(name)
+        client.ClaimTask(agent_id=worker)
+    for name in ("done-first", "done-last"):
+        client.CompleteTask(task_id=ids[name], agent_id=worker)
+    for name in ("broken-first", "broken-last"):
+        client.FailTask(task_id=ids[name], agent_id=worker, reason=f"why {name}")
+    create("waiting-long")
+    create("waiting")
+    page = live(open_page(f"{daemon.url}/tasks"))
+    types = page.locator("#tasks .table-body .type")
+    expect(types).to_have_text(["busy", "waiting-long", "waiting"])
+    expect(page.locator(".pager")).to_have_text("3 open tasks, oldest first")
+    tabs = page.get_by_role("group", name="Status").get_by_role("link")
+    expect(tabs).to_have_text(["Open3", "Pending2", "Claimed1", "Dead2", "Completed2", "All7"])
+    for name, expected in [
+        ("Dead", ["broken-last", "broken-first"]),
+        ("Completed", ["done-last", "done-first"]),
+        ("All", ["done-first", "done-last", "broken-first", "broken-last", "busy", "waiting-long", "waiting"]),
+        ("Pending", ["waiting-long", "waiting"]),
+        ("Claimed", ["busy"]),
+    ]:
+        tabs.filter(has_text=name).click()
+        expect(types).to_have_text(expected)
+        expect(page.locator("#nav [aria-current=page]")).to_have_text("Tasks")
+    tabs.filter(has_text="Dead").click()
+    expect(row(page, "broken-last")).to_contain_text("why broken-last")
+    # What is finished leaves the open ones by itself, and is found where it went.
+    tabs.filter(has_text="Open").click()
+    client.CompleteTask(task_id=ids["busy"], agent_id=worker)
+    expect(types).to_have_text(["waiting-long", "waiting"])
+    tabs.filter(has_text="Completed").click()
+    expect(types).to_have_text(["busy", "done-last", "done-first"])
+    # Of one type there is nothing open, but something.
+    page.goto(f"{daemon.url}/tasks?type=busy")
+    expect(page.locator("main")).to_contain_text("No such task is of this type.")
+    page.get_by_role("link", name="Look in all 7 tasks").click()
+    expect(types).to_have_text(["busy"])
+
+
+def test_a_task_that_came_back_often_says_so_in_each_place(open_page, daemon, client):
+    worker = client.agent("worker", tools=["browser"])
+    task = client.CreateTask(type="crawl", required_tools=["browser"], max_retries=9).task.id
+    for number in range(5):
+        client.ClaimTask(agent_id=worker)
+        client.FailTask(task_id=task, agent_id=worker, reason=f"reason {number}")
+    page = live(open_page(daemon.url))
+    attention = page.locator(".attention > li").filter(has_text="1 task that keeps coming back")
+    expect(attention).to_contain_text("5 returns, failed")
+    attention.get_by_role("link", name=task[:8]).click()
+    expect(fact(page, "Retries")).to_have_text("5 of 9 spent")
+    expect(fact(page, "Last failure")).to_have_text("reason 4")
+    expect(page.locator(".history > li").filter(has_text="failed at")).to_have_count(5)
+    page.goto(f"{daemon.url}/tasks")
+    expect(row(page, "crawl")).to_contain_text("5 of 9")
+
+
+def test_wildcards_and_colons_in_policies_stay_what_they_are(open_page, daemon, client):
+    client.SetPolicy(policy=dict(id="all/*", subject="agent:*", action="*", resource="tool:*:read*", effect=1))
+    page = live(open_page(f"{daemon.url}/policies?subject=agent:a%26b&action=call&resource=tool:x:reader"))
+    expect(page.locator(".verdict")).to_contain_text("Yes.")
+    row(page, "all/*").get_by_role("link").first.click()
+    expect(page.locator("h1")).to_have_text("all/*")
+    expect(fact(page, "Resource")).to_have_text("tool:*:read*")
+    # Asking about the policy's own patterns takes them as texts.
+    page.get_by_role("link", name="Ask about it").click()
+    expect(page.get_by_label("Resource", exact=True)).to_have_value("tool:*:read*")
+    expect(page.locator(".verdict")).to_contain_text("Yes.")
+
+
 def test_a_pending_task_says_who_could_do_it(open_page, daemon, client):
     task = client.CreateTask(type="paint", required_tools=["brush"]).task.id
     page = open_page(f"{daemon.url}/tasks/{task}")
@@ -241,6 +319,23 @@ def test_the_log_is_filtered_by_topic_and_jumps_to_a_sequence(open_page, daemon,
     expect(page.locator("#log .row[aria-current]")).to_be_in_viewport()
     expect(page.locator(".event-panel")).to_contain_text("Event 100")
     expect(page.locator(".log-state")).to_contain_text("Paused")
+
+
+@pytest.mark.parametrize(
+    "at, says",
+    [
+        (3, "It is no longer kept: the oldest event that is has the sequence 21."),
+        (9_999, "It has not happened yet: the last event has the sequence 120."),
+        (100, "It is left out by the filters."),
+    ],
+)
+def test_a_jump_to_what_is_not_there_says_why(open_page, start, at, says):
+    daemon = start("--event-history=100")
+    client = daemon.client()
+    for number in range(120):
+        client.agent(f"agent-{number}")
+    page = live(open_page(f"{daemon.url}/log?at={at}" + ("&topic=lease." if "filters" in says else "")))
+    expect(page.locator(".event-panel")).to_contain_text(says)
 
 
 def test_what_does_not_exist_is_said_so(open_page, daemon, client):
