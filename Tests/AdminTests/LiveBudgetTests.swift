@@ -61,10 +61,14 @@ import Testing
         }
         try await blocking { isBusy.wait() }
         let behind = Task { await reader.read(.policies(subjectPrefix: "", after: nil, limit: 1)) }
-        #expect(await reader.read(.status).status == .ok)
-        #expect(await reader.read(.agent(AgentID(high: 0, low: 1))).status == .notFound)
-        #expect(await reader.read(.overview).status == .ok)
-        goOn.signal()
+        await withTaskCancellationHandler {
+            #expect(await reader.read(.status).status == .ok)
+            #expect(await reader.read(.agent(AgentID(high: 0, low: 1))).status == .notFound)
+            #expect(await reader.read(.overview).status == .ok)
+            goOn.signal()
+        } onCancel: {
+            goOn.signal()
+        }
         await list.value
         #expect(await behind.value.status == .ok)
     }
