@@ -23,12 +23,13 @@ actor Attention {
 
     var isDue: Bool { sources.now().instant >= nextLook }
 
-    /// - Parameter slow: the slow watchers, looked up if it is due.
+    /// - Parameter slow: the slow watchers; nil where it was not due, and they were not looked up.
     func look(
-        _ counts: Counts, _ load: Load, _ slow: [WatcherStanding], _ reads: inout Reads
+        _ counts: Counts, _ load: Load, _ slow: [WatcherStanding]?, _ reads: inout Reads
     ) -> [JSON] {
         let start = sources.now().instant
-        guard start >= nextLook else { return entries }
+        // It may have become due meanwhile: without the watchers it would forget them for one look.
+        guard let slow, start >= nextLook else { return entries }
         entries = []
         if load.isDiskFull { add("disk_full", "critical", 1, nil) }
         if counts.agentsUnreachable > 0 { unreachable(counts.agentsUnreachable, &reads) }

@@ -46,8 +46,8 @@ enum Resource: Equatable, Sendable {
     /// Whether there may be megabytes of it.
     var isList: Bool {
         switch self {
-        case .agents, .search, .leases, .elections, .tasks, .policies, .watchers, .events: true
-        case .index, .status, .overview, .agent, .lease, .election, .task, .policy, .check: false
+        case .agents, .search, .leases, .elections, .tasks, .policies, .events: true
+        case .index, .status, .overview, .watchers, .agent, .lease, .election, .task, .policy, .check: false
         }
     }
 

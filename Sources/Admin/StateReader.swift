@@ -321,7 +321,7 @@ struct StateReader: Sendable {
     private func overview() async -> (Reading, Revision) {
         var reads = Reads(sources)
         // The watchers are asked about on their own event loops.
-        let slow = await attention.isDue ? await slowWatchers(&reads) : []
+        let slow = await attention.isDue ? await slowWatchers(&reads) : nil
         let counts = reads.read { $0.counts }
         let load = sources.load()
         let needed = await attention.look(counts, load, slow, &reads)
