@@ -13,7 +13,6 @@ import { absolute, ago, duration, left } from "./format.js";
 
 const WINDOW_MS = 60000;
 
-let offset = null;
 /** The greatest of this minute, and of the one before. */
 let greatest = -Infinity;
 let before = -Infinity;
@@ -31,12 +30,10 @@ export const clock = {
       windowEnd = now + WINDOW_MS;
     }
     greatest = Math.max(greatest, clockMs - now);
-    offset = Math.max(before, greatest);
   },
 
   /** Another process may have another clock. */
   reset() {
-    offset = null;
     greatest = before = -Infinity;
   },
 
@@ -55,7 +52,8 @@ export const clock = {
   },
 
   now() {
-    return frozen ?? (offset === null ? 0 : performance.now() + offset);
+    const offset = Math.max(before, greatest);
+    return frozen ?? (offset === -Infinity ? 0 : performance.now() + offset);
   },
 
   wall() {

@@ -17,7 +17,7 @@ const HELP = [
 
 let jumping = 0;
 
-export function showHelp() {
+function showHelp() {
   if (document.querySelector("dialog[open]")) return;
   const dialog = document.createElement("dialog");
   dialog.className = "dialog";

@@ -23,7 +23,7 @@ function columns() {
 }
 
 /** The three parts of the question; complete or not. */
-export function questionOf(query) {
+function questionOf(query) {
   return { subject: query.get("subject") ?? "", action: query.get("action") ?? "", resource: query.get("resource") ?? "" };
 }
 

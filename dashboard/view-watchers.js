@@ -11,7 +11,7 @@ import { badge, command, empty, failure, heading, loading, section, since } from
 import { withQuery } from "./router.js";
 import { table } from "./table.js";
 
-export function watcherBadge(status) {
+function watcherBadge(status) {
   return badge({ live: "alive", behind: "pending", slow: "unreachable" }[status], status);
 }
 

@@ -54,7 +54,7 @@ enum StandardError {
         text.withUTF8 { bytes in
             var rest = bytes[...]
             repeat {
-                let next = rest.prefix(piece)
+                let next = UnsafeBufferPointer(rebasing: rest.prefix(piece))
                 // Nobody reads standard error any more: there is nobody to tell of it either.
                 guard Glibc.write(STDERR_FILENO, next.baseAddress, next.count) > 0 else { return }
                 rest = rest.dropFirst(next.count)
@@ -69,8 +69,4 @@ enum StandardError {
         var descriptor = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
         return poll(&descriptor, 1, patience?.rawValue ?? 0) > 0
     }
-}
-
-extension Slice<UnsafeBufferPointer<UInt8>> {
-    fileprivate var baseAddress: UnsafePointer<UInt8>? { UnsafeBufferPointer(rebasing: self).baseAddress }
 }

@@ -254,6 +254,11 @@ def waiting_bytes(descriptor):
     return count[0]
 
 
+def fill(client, descriptor):
+    register(client, 1_000)
+    eventually(lambda: waiting_bytes(descriptor) > 60_000, "the pipe is full")
+
+
 def read_all(descriptor, text):
     while piece := os.read(descriptor, 65_536):
         text.extend(piece)
@@ -285,8 +290,7 @@ def test_a_storm_is_counted_and_holds_nobody_up_while_nobody_reads_the_log():
 def test_it_ends_in_good_order_while_nobody_reads_the_log():
     with unread_log() as (process, port, reading):
         client = Client(port)
-        register(client, 1_000)
-        eventually(lambda: waiting_bytes(reading) > 60_000, "the pipe is full")
+        fill(client, reading)
         client.close()
         process.terminate()
         assert process.wait(PATIENCE) == 0
@@ -295,8 +299,7 @@ def test_it_ends_in_good_order_while_nobody_reads_the_log():
 def test_lines_that_found_no_room_are_counted():
     with unread_log() as (process, port, reading):
         client = Client(port)
-        register(client, 1_000)
-        eventually(lambda: waiting_bytes(reading) > 60_000, "the pipe is full")
+        fill(client, reading)
         process.terminate()
         # That it was stopping is said before the port is closed.
         eventually(lambda: not accepts(port), "the port is closed")
