@@ -124,10 +124,14 @@ def test_whatever_comes_in_whatever_order_nothing_is_lost_or_shown_twice(open_pa
         assert page.evaluate(WORLD, seed) > 0
 
 
-# A daemon that is played from outside: `answers` are the pages that it has, in their order.
+# A daemon that is played from outside: `answers` are the pages that it has, in their order. The page's clock stands still,
+# so that all that it sends comes within a second.
 PLAYED = """async () => {
     const { Feed } = await import('/dashboard/feed.js');
     const fetch = window.fetch;
+    const time = performance.now;
+    const now = performance.now();
+    performance.now = () => now;
     const item = (sequence) => ({ sequence });
     const range = (from, to) => Array.from({ length: to - from + 1 }, (_, index) => item(from + index));
     const page = (from, to, more = {}) => ({
@@ -151,6 +155,7 @@ PLAYED = """async () => {
         return await (PLAY)(feed, daemon, () => opening);
     } finally {
         window.fetch = fetch;
+        performance.now = time;
         feed.stop();
     }
 }"""

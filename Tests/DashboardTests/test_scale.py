@@ -100,7 +100,8 @@ def test_the_log_keeps_two_thousand_events_at_the_most(open_page, daemon, client
 
 
 def test_more_than_anybody_reads_is_sampled_and_said_to_be(open_page, daemon, client):
-    """The stream is flooded by itself, once; what follows is the daemon's own."""
+    """The stream is flooded by itself, once; what follows is the daemon's own. The page's clock stands still, so that the
+    flood comes within a second, however slow the browser."""
     client.agent("before")
     event = {"topic": "lease.acquired", "occurred_at": "2026-01-01T12:00:00.000Z", "agent_id": "0" * 32, "reason": None}
     subject = {"lease": {"task_id": "t", "acquired_at": event["occurred_at"], "expires_at": event["occurred_at"]}}
@@ -109,6 +110,7 @@ def test_more_than_anybody_reads_is_sampled_and_said_to_be(open_page, daemon, cl
     )
 
     def flooded(page):
+        page.add_init_script("performance.now = () => 1000")
         page.route(
             lambda url: urlsplit(url).path == "/events",
             lambda route: route.fulfill(headers={"content-type": "text/event-stream"}, body=flood),
