@@ -62,7 +62,7 @@ private func recording(_ second: Double = 0) -> Machine {
         #expect(coordinator.isDurable(Revision(2)) && !coordinator.isDurable(Revision(3)))
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(15)))
     func `Whoever waits for the disk is woken when it has written, and leaves when cancelled`() async {
         let revision = coordinator.perform(register(a), at: at(1)).revision
         let (patient, cancelled) = (

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Scrapers
 
-@Suite(.timeLimit(.minutes(1))) struct ExamplesTests {
+@Suite(.timeLimit(.minutes(15))) struct ExamplesTests {
     @Test func overview() async throws {
         let pages = try await Examples.overview(try await ScrapersTests.daemon.daemon.address)
         #expect(String(decoding: pages, as: UTF8.self).hasPrefix("example.com with token "))
