@@ -131,7 +131,7 @@ func withServer(
 
 /// Runs `body` beside a server of just these sources.
 func withServer(from sources: AdminSources, _ body: @escaping @Sendable (_ port: Int) throws -> Void) async throws {
-    try await serve(AdminServer(group: MultiThreadedEventLoopGroup.singleton, sources: sources), body)
+    try await serve(AdminServer(limits: .patient, group: MultiThreadedEventLoopGroup.singleton, sources: sources), body)
 }
 
 private func serve(_ server: AdminServer, _ body: @escaping @Sendable (_ port: Int) throws -> Void) async throws {
@@ -155,13 +155,16 @@ struct Reply: Equatable {
 final class RawClient: Sendable {
     private let file: Int32
 
-    /// - Parameter host: the last byte of a loopback address, 127.0.0.x.
-    init(port: Int, host: UInt32 = 1) throws {
+    /// - Parameters:
+    ///   - host: the last byte of a loopback address, 127.0.0.x.
+    ///   - buffer: how many bytes the kernel takes in before they are received here. As many as it likes if nil.
+    init(port: Int, host: UInt32 = 1, buffer: Int32? = nil) throws {
         file = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard file >= 0 else { throw Fault("no socket") }
         // A server that says nothing fails the test instead of holding it up. It answers on threads that all tests share.
         var patience = timeval(tv_sec: 600, tv_usec: 0)
         setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        if var buffer { setsockopt(file, SOL_SOCKET, SO_RCVBUF, &buffer, 4) }
         var on: Int32 = 1
         setsockopt(file, Int32(IPPROTO_TCP), TCP_NODELAY, &on, 4)
         var address = sockaddr_in()
@@ -276,6 +279,21 @@ final class StreamClient {
             }
             text += try client.chunk()
         }
+    }
+
+    /// The next answer to each of so many questions of a live stream. They come in any order: what changes while the
+    /// questions are gone through is seen by the later ones first.
+    func answers(to count: Int) throws -> [String] {
+        var found: [Int: String] = [:]
+        while found.count < count {
+            let event = try next()
+            guard event.name == "answer" else { continue }
+            guard let question = (0..<count).first(where: { event.data.hasPrefix("{\"q\":\($0),") }) else {
+                throw Fault("an answer to nothing that was asked: \(event.data)")
+            }
+            found[question] = event.data
+        }
+        return (0..<count).compactMap { found[$0] }
     }
 }
 

@@ -34,7 +34,7 @@ struct ConnectionTests {
 
     @Test("Without a daemon a call ends with the reason, at its timeout, or at once for those who don't wait")
     func nobodyThere() async throws {
-        let daemon = try await EmbeddedDaemon.start()
+        let daemon = try await EmbeddedDaemon.startAlone()
         await daemon.stop()
         for waits in [true, false] {
             var configuration = ClientConfiguration()
@@ -97,7 +97,7 @@ struct ConnectionTests {
     @Test("Closing lets agents leave, ends calls that wait, and refuses later ones; twice is fine")
     func close() async throws {
         try await shared.withClient { observer in
-            let keeper = try await AgentKeeperClient.connect(to: observer.address)
+            let keeper = try await AgentKeeperClient.connect(to: observer.address, configuration: .patient)
             let agent = try await keeper.register(AgentCard(name: "anna"))
             let claim = Task { try await keeper.claimTask(for: agent.id) }
             await keeper.close()
@@ -129,7 +129,7 @@ struct ConnectionTests {
 
     @Test("A daemon says that it serves; one that is gone says nothing")
     func health() async throws {
-        let daemon = try await EmbeddedDaemon.start()
+        let daemon = try await EmbeddedDaemon.startAlone()
         var configuration = ClientConfiguration()
         configuration.waitsForReady = false
         try await AgentKeeperClient.withClient(of: daemon.address, configuration: configuration) { keeper in

@@ -69,12 +69,12 @@ struct EmbeddedTests {
         // One that is not close-on-exec, as NIO's are not.
         let file = open("/dev/null", O_RDONLY)
         defer { close(file) }
-        let target = "/proc/self/fd/\(dup2(file, 900))"
-        defer { close(900) }
-        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: target) == "/dev/null")
+        let copy = fcntl(file, F_DUPFD, 900)
+        defer { close(copy) }
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(copy)") == "/dev/null")
         try await AgentKeeperClient.withEmbedded { keeper in
             let pid = try #require(keeper.daemon?.processID)
-            #expect(!FileManager.default.fileExists(atPath: "/proc/\(pid)/fd/900"))
+            #expect(!FileManager.default.fileExists(atPath: "/proc/\(pid)/fd/\(copy)"))
             #expect(FileManager.default.fileExists(atPath: "/proc/\(pid)/fd/2"))
         }
     }
@@ -127,7 +127,11 @@ struct EmbeddedTests {
         #expect(folder?.message == "the given path is no program that can be run: \"/tmp\"")
         let quiet = await error { try await EmbeddedDaemon.start(EmbeddedOptions(binary: "/bin/true")) }
         #expect(quiet?.message == "\"/bin/true\" did not start: it exited with 0; it wrote nothing")
-        var options = EmbeddedOptions(binary: "/usr/bin/yes")
+        let script = NSTemporaryDirectory() + unique("agentkeeper")
+        try "#!/bin/sh\nexec sleep 60\n".write(toFile: script, atomically: true, encoding: .utf8)
+        defer { try? FileManager.default.removeItem(atPath: script) }
+        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: script)
+        var options = EmbeddedOptions(binary: script)
         options.startTimeout = .zero
         #expect(await error { try await EmbeddedDaemon.start(options) }?.message.contains("is not ready after") == true)
     }

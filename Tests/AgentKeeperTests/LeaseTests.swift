@@ -167,7 +167,7 @@ struct LeaseTests {
     func closed() async throws {
         let task = unique("task")
         let loss = Recorder<LeaseLoss>()
-        try await shared.withClient { keeper in
+        try await shared.withClient(configuration: .patient) { keeper in
             let agent = try await keeper.register(AgentCard(name: "anna"))
             let lease = try await agent.acquireLease(on: task)
             await keeper.close()
@@ -233,15 +233,15 @@ struct LeaseTests {
     @Test("A connection that breaks, or that a router forgets, costs nobody a lease")
     func survives() async throws {
         try await withNetwork { keeper, proxy, _ in
-            let agent = try await keeper.register(AgentCard(name: "anna"), ttl: .seconds(6))
+            let agent = try await keeper.register(AgentCard(name: "anna"), ttl: .seconds(12))
             let events = try await keeper.watch(WatchFilter(topics: ["lease.renewed"]))
             var iterator = events.makeAsyncIterator()
-            try await agent.withLease(on: "task", ttl: .seconds(6)) { lease in
+            try await agent.withLease(on: "task", ttl: .seconds(12)) { lease in
                 await proxy.cut()
                 _ = try await keeper.agent(agent.id)
                 #expect(lease.isHeld)
                 await proxy.forget()
-                #expect(await lease.survives(.seconds(7)))
+                #expect(await lease.survives(.seconds(13)))
             }
             // What the router forgot was a stream of events, too: it has resumed.
             #expect(try await iterator.next()?.event?.topic == "lease.renewed")

@@ -71,7 +71,15 @@ final class Proxy: Sendable {
     }
 
     /// Closes every connection; new ones are taken.
-    func cut() async { await onLoop { for pair in self.takePairs() { pair.close() } } }
+    ///
+    /// - Returns: how many there were.
+    @discardableResult func cut() async -> Int {
+        await onLoop {
+            let pairs = self.takePairs()
+            for pair in pairs { pair.close() }
+            return pairs.count
+        } ?? 0
+    }
 
     /// Lets nothing through in either direction, of new connections neither, as a network that is down.
     func hold() async { await setHeld(true) }
@@ -104,8 +112,9 @@ final class Proxy: Sendable {
         }
     }
 
-    private func onLoop(_ body: @escaping @Sendable () -> Void) async {
-        _ = try? await group.next().submit { body() }.get()
+    @discardableResult
+    private func onLoop<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result? {
+        try? await group.next().submit(body).get()
     }
 
     func close() async {
@@ -157,7 +166,7 @@ func withNetwork(
     _ configuration: ClientConfiguration = ClientConfiguration(),
     _ body: (AgentKeeperClient, Proxy, EmbeddedDaemon) async throws -> Void
 ) async throws {
-    let daemon = try await EmbeddedDaemon.start()
+    let daemon = try await EmbeddedDaemon.startAlone()
     let proxy = try await Proxy(to: daemon.address)
     do {
         try await AgentKeeperClient.withClient(of: proxy.address, configuration: configuration) { keeper in

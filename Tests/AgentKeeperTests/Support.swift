@@ -37,22 +37,36 @@ func sleepUntilCancelled() async -> Bool {
     return Task.isCancelled
 }
 
+extension ClientConfiguration {
+    /// Its goodbye may take as long as a busy machine needs.
+    static var patient: ClientConfiguration {
+        var configuration = ClientConfiguration()
+        configuration.closeGrace = .seconds(60)
+        return configuration
+    }
+}
+
 /// Time as it passes for us: without that for which our threads were ready to run and the machine had something else to do
 /// (the second number of /proc/self/task/*/schedstat).
 struct Stopwatch {
     private let begun = ContinuousClock.now
-    private let withheld = Self.withheld()
+    private let waits = Self.waits()
 
-    var elapsed: Duration { ContinuousClock.now - begun - (Self.withheld() - withheld) }
+    var elapsed: Duration {
+        // Of the threads that are there now: what one that has ended had waited before must not be taken back.
+        let withheld = Self.waits().map { thread, wait in max(0, wait - (waits[thread] ?? 0)) }
+        return ContinuousClock.now - begun - .nanoseconds(withheld.reduce(0, +))
+    }
 
-    private static func withheld() -> Duration {
+    /// Thread → nanoseconds.
+    private static func waits() -> [String: Int64] {
         let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? []
-        let waits = threads.compactMap { thread in
+        let waits = threads.compactMap { thread -> (String, Int64)? in
             // One that has ended meanwhile has no file.
             let text = try? String(contentsOfFile: "/proc/self/task/\(thread)/schedstat", encoding: .utf8)
-            return text?.split(separator: " ").dropFirst().first.flatMap { Int64($0) }
+            return text?.split(separator: " ").dropFirst().first.flatMap { Int64($0) }.map { (thread, $0) }
         }
-        return .nanoseconds(waits.reduce(0, +))
+        return Dictionary(uniqueKeysWithValues: waits)
     }
 }
 
@@ -64,7 +78,14 @@ final class Recorder<Value: Sendable>: Sendable {
     func add(_ value: Value) { state.withLock { $0.append(value) } }
 }
 
-/// A port for a daemon that is to come back to it: the kernel gives it nobody who asks for any, being below its ephemeral
+extension EmbeddedDaemon {
+    /// A daemon whose port nobody else is given, for a test that looks at what comes after it.
+    static func startAlone() async throws -> EmbeddedDaemon {
+        try await start(EmbeddedOptions(port: try await freePort()))
+    }
+}
+
+/// A port for a daemon that is to come back to it, or to be missed: the kernel gives it nobody who asks for any, being below its ephemeral
 /// ports (net.ipv4.ip_local_port_range begins with 32768).
 func freePort() async throws -> Int {
     while true {

@@ -48,13 +48,15 @@ struct WatchTests {
                 let writer = Task {
                     for number in 0..<300 {
                         try await direct.createTask("\(number)")
-                        if number % 50 == 25 { await proxy.cut() }
+                        guard number % 50 == 25 else { continue }
+                        // While the watch is away there is nothing to cut.
+                        while await proxy.cut() == 0 { try await Task.sleep(for: .milliseconds(1)) }
                     }
                 }
                 #expect(try await events.types(300) == (0..<300).map(String.init))
                 try await writer.value
             }
-            #expect(proxy.accepted > 3)
+            #expect(proxy.accepted > 6)
         }
     }
 

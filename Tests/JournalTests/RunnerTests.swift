@@ -229,8 +229,10 @@ private let noRoom = "there is no room for more on the disk of DIR: 8 MiB must b
     @Test func `A log that can't be read back is the end`() async throws {
         disk.change { $0.openError = EIO }
         perform(.register(a))
-        #expect(await watch.next() == .durable(1))
-        #expect(await watch.next() == .failure("log.0000000001: open failed: Input/output error"))
+        // Two threads say so, in either order.
+        let words = [await watch.next(), await watch.next()]
+        #expect(words.contains(.durable(1)))
+        #expect(words.contains(.failure("log.0000000001: open failed: Input/output error")))
         #expect(runner.statistics.snapshot.failedCheckpoints == 1)
     }
 

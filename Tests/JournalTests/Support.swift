@@ -107,10 +107,9 @@ private final class FaultyFile: DiskFile {
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError) {
-        let error = disk.state.withLock { state in
-            state.operations.append("write \(name) at \(offset)")
-            return state.writeError
-        }
+        let error = disk.state.withLock { $0.writeError }
+        // Told when it has been done: then it is in a copy of the directory.
+        defer { disk.state.withLock { $0.operations.append("write \(name) at \(offset)") } }
         guard error == 0 else { throw DiskError(operation: "write", file: name, code: error) }
         try file.write(bytes, at: offset)
     }

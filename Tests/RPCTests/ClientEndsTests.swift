@@ -151,7 +151,7 @@ struct ClientEndsTests {
 
     @Test("A call on its way in when the server drains is still answered")
     func arrivesWhileDraining() async throws {
-        try await withFixture(methods) { fixture async throws in
+        try await withFixture(methods, limits: .patient) { fixture async throws in
             // Half a request: the call is known to the server, and not executing.
             let call = fixture.client.bidirectional("/test.Echo/Unary")
             #expect(await call.requests.send([1]))

@@ -37,6 +37,16 @@ struct Fixture: Sendable {
 }
 
 /// Runs `body` beside a server on a free port.
+extension RPCLimits {
+    /// Nothing is ended for having taken long.
+    static var patient: RPCLimits {
+        var limits = RPCLimits()
+        limits.requestTimeoutSeconds = 3_600
+        limits.drainSeconds = 3_600
+        return limits
+    }
+}
+
 func withFixture(
     _ methods: [Method], limits: RPCLimits = RPCLimits(), http2: HTTP2Limits = HTTP2Limits(),
     options: ClientOptions = ClientOptions(), _ body: (Fixture) async throws -> Void

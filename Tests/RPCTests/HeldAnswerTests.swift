@@ -218,7 +218,7 @@ struct HeldAnswerTests {
 
     @Test("A server that drains waits for held answers, and they are what the client gets")
     func drain() async throws {
-        let server = Server(methods: [unary, open], group: testGroup)
+        let server = Server(methods: [unary, open], limits: .patient, group: testGroup)
         let port = try #require(try await server.start(host: "127.0.0.1", port: 0).port)
         let client = Client(host: "127.0.0.1", port: port, eventLoop: testGroup.next())
         async let answered = client.unary("/test.Held/Unary", [9])
