@@ -26,7 +26,7 @@ test: build      ## everything that CI checks
 	swift format lint --strict --recursive Package.swift Sources Tests
 	AGENTKEEPER_PYTHON="$(PYTHON)" PATH="$$PATH:$(CURDIR)/.venv/bin" swift test --skip AgentKeeperTests --skip SimulationTests
 	swift test --skip-build --filter SimulationTests
-	AGENTKEEPER_BIN="$(AGENTKEEPER)" AGENTKEEPER_PYTHON="$(PYTHON)" swift test --skip-build --filter AgentKeeperTests
+	$(ABREAST) AGENTKEEPER_BIN="$(AGENTKEEPER)" AGENTKEEPER_PYTHON="$(PYTHON)" swift test --skip-build --filter AgentKeeperTests
 	AGENTKEEPER_BIN="$(AGENTKEEPER)" swift test --package-path Tests/ExamplePackage --scratch-path .build/example
 	swift package generate-documentation --target AgentKeeper --warnings-as-errors
 	.venv/bin/python -m pytest -q Tests/WireTests
@@ -36,6 +36,9 @@ test: build      ## everything that CI checks
 	.venv/bin/python -m pytest -q Tests/CommandLineTests
 	.venv/bin/python -m pytest -q Tests/OperationsTests
 	.venv/bin/python -m pytest -q Tests/DashboardTests
+
+# The SDK's tests start a daemon each: not all at once, or each would wait for all.
+ABREAST := SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=16
 
 # Of the same modules as the daemon, built as the daemon is. SEEDS=COUNT, SEED=FIRST and STEPS=COUNT are all optional.
 simulate:        ## try to break core and journal: make simulate SEEDS=100000

@@ -45,9 +45,31 @@ def stands_still(pid):
 def withheld(pid):
     """For how long, in seconds and until now, a process was ready to run and the machine had something else to do: its
     threads' waiting for a processor (Documentation/scheduler/sched-stats.rst), and what a hypervisor took from all."""
-    threads = [read(thread / "schedstat").split() for thread in Path(f"/proc/{pid}/task").glob("*")]
     stolen = int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8])
-    return sum(int(words[1]) for words in threads if words) / 1e9 + stolen / os.sysconf("SC_CLK_TCK")
+    return waits(pid) + stolen / os.sysconf("SC_CLK_TCK")
+
+
+def waits(pid):
+    """For how long, in seconds and until now, the threads of a process have waited for a processor."""
+    threads = [read(thread / "schedstat").split() for thread in Path(f"/proc/{pid}/task").glob("*")]
+    return sum(int(words[1]) for words in threads if words) / 1e9
+
+
+def waits_of_children():
+    """The same of all processes that this one started, and that those did: pid → seconds."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        if fields := read(stat).rpartition(") ")[2].split():
+            parents[int(stat.parent.name)] = int(fields[1])
+    found, known = set(), {os.getpid()}
+    while known:
+        known = {pid for pid, parent in parents.items() if parent in known}
+        found |= known
+    return {pid: waits(pid) for pid in found}
+
+
+# How long before its `expires_at` a lease may run out, in seconds: the stamp is read a moment after the clock that counts.
+STAMPED = 0.005
 
 
 class Pulse(threading.Thread):

@@ -130,6 +130,7 @@ def test_what_is_done_all_the_time_makes_no_line_unless_it_is_asked_for(logged):
         "task completed",
         "agent died",
     ]
+    eventually(lambda: lines(chatty, "call refused"), "what was refused is written behind the events")
     (call,) = lines(chatty, "call refused")
     assert (call["code"], call["method"]) == ("NOT_FOUND", "/agentkeeper.v1.RegistryService/GetAgent")
 
@@ -195,7 +196,7 @@ def test_a_limit_that_is_met_again_and_again_makes_one_line(logged):
 
 def test_a_connection_too_many_is_told_with_its_address(logged):
     # Nobody else looks whether the port is open: that would be a connection, too.
-    daemon = logged("--max-connections=2", ready=False)
+    daemon = logged("--max-connections=2", "--threads=1", ready=False)
     eventually(lambda: lines(daemon, "gRPC is served"), "it is ready")
     # Bare sockets: the daemon may have closed the one too many before anything could be written to it.
     opened = [socket.create_connection(("127.0.0.1", daemon.port)) for _ in range(3)]

@@ -43,7 +43,15 @@ def test_healthz_says_ok(get):
 
 
 def test_readyz_says_that_it_serves(get):
-    assert get("/readyz")[0] == 200
+    def is_ready():
+        try:
+            return get("/readyz")[0] == 200
+        except urllib.error.HTTPError as error:
+            # It says so when its first lines are written, a moment after the port is open.
+            assert error.code == 503
+            return False
+
+    eventually(is_ready, "it is ready")
 
 
 def test_the_front_page_is_a_page(get):

@@ -17,6 +17,10 @@ from keeper import BINARY, PATIENCE, Code, Daemon, Stopwatch, Watcher, accepts, 
 from machine import stands_still
 from raw_http2 import Connection, frame
 
+# How long the daemon may take to stop, in seconds of its own: calls under way have three, and a data directory is on a
+# disk that may be busy with other work.
+STOPPED_IN = 15 if os.environ.get("AGENTKEEPER_TEST_DATA_DIR") else 5
+
 
 def run(*arguments, environment=None):
     """Runs the binary to its end."""
@@ -167,7 +171,7 @@ def test_it_stops_in_good_order(how):
     assert [stream.ended() for stream in streams] == [Code.UNAVAILABLE] * 3
     assert [wait.exception().code() for wait in waits] == [Code.UNAVAILABLE] * 2
     status, seconds = watch.until_end()
-    assert status == 0 and seconds < 5
+    assert status == 0 and seconds < STOPPED_IN
     assert not accepts(daemon.port) and not accepts(daemon.metrics_port)
     client.close()
 
@@ -181,7 +185,7 @@ def test_it_stops_although_a_connection_is_idle_or_stuck():
     watch = Stopwatch(daemon.process)
     daemon.process.send_signal(signal.SIGTERM)
     status, seconds = watch.until_end()
-    assert status == 0 and seconds < 5
+    assert status == 0 and seconds < STOPPED_IN
     silent.close()
     raw.close()
 

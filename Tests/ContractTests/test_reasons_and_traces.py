@@ -84,6 +84,7 @@ def test_a_malformed_trace_is_as_if_it_were_not_there(client, headers):
 def test_of_two_traces_none_is_believed(client, raw):
     """By hand: grpcio sends one of them."""
     watcher = Watcher(client.WatchEvents())
+    watcher.call.initial_metadata()  # What follows comes on another connection.
     request = pb.RegisterRequest(card=dict(name="anna")).SerializeToString()
     for headers in ([("traceparent", TRACE)], [("traceparent", TRACE), ("traceparent", trace(1))]):
         stream = raw.start("/agentkeeper.v1.RegistryService/Register", *headers)

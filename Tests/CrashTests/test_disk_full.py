@@ -83,6 +83,7 @@ def test_on_a_full_disk_reads_releases_and_expiry_go_on_and_it_recovers_by_itsel
     given_back = [client.lease(f"given back {number}", agent, ttl_seconds=3600) for number in range(50)]
     task = client.CreateTask(type="before").task
     running_out = client.lease("runs out", agent, ttl_seconds=2)
+    eventually(lambda: (disk.path / "data" / "ballast").exists(), "it has put some room by")
     disk.fill()
     made = create_until_refused(client)
     # It is not for one refusal: while there is no room, there is none.

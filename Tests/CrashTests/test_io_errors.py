@@ -28,9 +28,9 @@ FAULTS = [("fdatasync", "EIO", 1, None), (SYNCS, "EIO", 2, f"{DATABASE}-wal"), (
 FAULTS += [(SYNCS, error, nth, f"{DATABASE}-wal") for error, nth in (("EIO", 1), ("EDQUOT", 1), ("ENOSPC", 2))]
 FAULTS += [(WRITES, "EIO", nth, None) for nth in (1, 3, 20, 200)] + [(WRITES, "EIO", 30, f"{DATABASE}-wal")]
 
-# Those of the thread that commits, on the segment of the log that it begins with. Its preparation, by another thread,
-# takes fewer of them.
-COMMIT_FAULTS = [3, 4, 51, 300]
+# Those of the thread that commits, on the segments of the log that it begins with: on how many commits come to lie
+# depends on how soon the first comes. Their preparation, by another thread, takes fewer of them.
+COMMIT_FAULTS = [(3, 1), (4, 1), (51, 7), (300, 7)]
 
 # Enough calls for every fault to be met.
 CALLS = 20_000
@@ -72,14 +72,14 @@ def test_an_error_of_the_disk_ends_the_process_at_once_and_nothing_promised_is_l
 
 
 @needs("strace")
-@pytest.mark.parametrize("nth", COMMIT_FAULTS)
-def test_after_a_commit_that_failed_nothing_is_acknowledged(directory, tmp_path, seed, nth):
+@pytest.mark.parametrize(("nth", "segments"), COMMIT_FAULTS)
+def test_after_a_commit_that_failed_nothing_is_acknowledged(directory, tmp_path, seed, nth, segments):
     """Whether the write or the sync failed: what is on disk is no longer known."""
     survivor = used(directory, seed)
     last = max(int(path.suffix[1:]) for path in directory.glob("log.*"))
-    segment = directory / f"log.{last + 1:010}"
+    paths = [directory / f"log.{last + 1 + number:010}" for number in range(segments)]
     record = tmp_path / "strace"
-    meets(survivor, failing(ALL, "EIO", nth, record, "-P", segment))
+    meets(survivor, failing(ALL, "EIO", nth, record, *(option for path in paths for option in ("-P", path))))
     late = acknowledged_after(survivor, moment_of_failure(record))
     assert not late, f"acknowledged after the failure: {late[0]}"
     is_whole(survivor)

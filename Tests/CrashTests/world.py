@@ -17,8 +17,9 @@ def require(condition, what):
         raise Fault(what)
 
 
-# Wall-clock stamps are rounded, and a lease's end is reckoned anew at a restart: in seconds.
-ROUNDING = 0.001
+# Wall-clock stamps are rounded and read a moment after the clock by which leases run out, and a lease's end is reckoned
+# anew at a restart: in seconds.
+ROUNDING = 0.005
 
 
 class World:

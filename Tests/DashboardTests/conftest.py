@@ -7,12 +7,13 @@ that a change can be tried without building.
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import TimeoutError, expect, sync_playwright
 
 # The daemon as a process, and its calls, are those of the contract tests.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ContractTests"))
@@ -170,6 +171,12 @@ def live(page):
     """Waits until the page has heard the daemon."""
     expect(page.locator("#connection")).to_have_text("Live")
     return page
+
+
+def try_now(page):
+    """Presses the button, unless the page has tried by itself in that moment."""
+    with suppress(TimeoutError):
+        page.get_by_role("button", name="Try now").click(timeout=2000)
 
 
 def row(page, text):

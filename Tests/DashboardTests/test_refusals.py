@@ -5,7 +5,7 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import live, row
+from conftest import live, row, try_now
 from playwright.sync_api import expect
 
 BANNER = "#banner .banner"
@@ -52,7 +52,7 @@ def test_a_daemon_whose_streams_are_all_taken_is_not_said_to_be_away(open_page, 
     expect(page.locator(BANNER)).not_to_contain_text("nothing answers")
     for stream in taken:
         stream.close()
-    page.get_by_role("button", name="Try now").click()
+    try_now(page)
     live(page)
     expect(page.locator(BANNER)).to_have_count(0)
 

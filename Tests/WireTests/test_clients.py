@@ -6,6 +6,7 @@ import threading
 
 import grpc
 import pytest
+from daemon import LONGEST_TTL
 from h2.connection import H2Connection
 from h2.events import ResponseReceived, TrailersReceived
 
@@ -134,7 +135,7 @@ def test_grpcio_watches_and_registers_without_waiting(channel):
     # On a connection that is not there yet, grpcio sends queued calls in an order of its own.
     grpc.channel_ready_future(channel).result(timeout=PATIENCE)
     stream = channel.unary_stream(WATCH)(message(_1="agent."), timeout=PATIENCE)
-    reply = channel.unary_unary(REGISTER)(message(_1=message(_1="wire-watched"), _2=60), timeout=PATIENCE)
+    reply = channel.unary_unary(REGISTER)(message(_1=message(_1="wire-watched"), _2=LONGEST_TTL), timeout=PATIENCE)
     agent = fields(reply)[1][0]
     event = fields(next(stream))
     assert event[1] == [b"agent.registered"]

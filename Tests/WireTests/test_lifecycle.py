@@ -246,6 +246,7 @@ def test_a_call_that_would_wait_is_told_when_it_comes_while_the_daemon_stops():
             wire.send(PingFrame(0, b"are you?"))
             wire.read_until(lambda: held)
             held.clear()
+            wire.open(CLAIM, end=False)  # Without a call on its way in the connection would be left soon, being idle.
             daemon.terminate()
             wire.read_until(lambda: wire.replies[first].done and held)
             late = [wire.open(CLAIM, frame(message(_1=daemon.agent))), wire.open(WATCH, frame(b""))]
