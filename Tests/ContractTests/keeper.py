@@ -277,12 +277,13 @@ class Daemon:
     """A running daemon on free ports of the loopback interface, unless the arguments say otherwise.
 
     With AGENTKEEPER_TEST_DATA_DIR set, each has a data directory of its own, for as long as it runs. `prefix` is a
-    command that starts it in place of itself, such as `setpriv`; `ports` are those of gRPC and metrics, if not any.
+    command that starts it in place of itself, such as `setpriv`; `ports` are those of gRPC and metrics, if not any;
+    `program` is a copy of the binary, for somebody who cannot get to this one.
     """
 
     running = set()
 
-    def __init__(self, *arguments, environment=None, ready=True, prefix=(), ports=None):
+    def __init__(self, *arguments, environment=None, ready=True, prefix=(), ports=None, program=BINARY):
         self.port, self.metrics_port = ports or free_ports(2)
         if not arguments:
             arguments = (f"--addr=127.0.0.1:{self.port}", f"--metrics-addr=127.0.0.1:{self.metrics_port}")
@@ -291,7 +292,7 @@ class Daemon:
         clean |= {name: value.replace("PORT", str(self.port)) for name, value in (environment or {}).items()}
         self.directory = data_directory(arguments, clean)
         self.log = tempfile.TemporaryFile("w+")
-        command = [*prefix, BINARY, *arguments]
+        command = [*prefix, program, *arguments]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, env=clean)
         Daemon.running.add(self)
         self.clients = []
