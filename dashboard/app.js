@@ -150,8 +150,15 @@ function arrive({ back, first = false }) {
   if (view.source) view.start(shown, connection, { same });
   else if (other || !same || first) connection.show(source());
   drawNow();
-  if (!same) document.querySelector("#nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  if (!same) bringToSight(document.querySelector("#nav [aria-current]"));
   if (!same && !first) document.getElementById("title")?.focus({ preventScroll: true });
+}
+
+/** Where the names of the views don't fit, this one is shown. Not by `scrollIntoView`: in Chromium 150 the first Tab then
+ * goes on from there, and past what leads to the content. */
+function bringToSight(link) {
+  const nav = link?.parentElement;
+  if (nav) nav.scrollLeft = link.offsetLeft - nav.offsetLeft - (nav.clientWidth - link.offsetWidth) / 2;
 }
 
 function restarted(before, now) {

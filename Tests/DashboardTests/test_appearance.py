@@ -163,6 +163,18 @@ def test_nothing_is_wider_than_a_phone_a_desk_or_a_wall(open_page, daemon, clien
     assert not wide
 
 
+def test_on_a_phone_the_name_of_the_view_is_in_sight(open_page, daemon):
+    """The names of all views are wider than that."""
+    page = live(open_page(daemon.url, viewport={"width": 360, "height": 800}))
+    for path in reversed(VIEWS):
+        page.locator(f"#nav [href='{path}']").click()
+        current = page.locator("#nav [aria-current=page]")
+        expect(current).to_have_attribute("href", path)
+        expect(current).to_be_in_viewport(ratio=1)
+    visit(page, daemon.url + VIEWS[-1])
+    expect(page.locator("#nav [aria-current=page]")).to_be_in_viewport(ratio=1)
+
+
 def test_nothing_moves_when_something_needs_attention(open_page, daemon, client):
     """What stands above the list of it, and beside it in the navigation, stays where it is while it comes and goes."""
     anna = client.agent("anna")
