@@ -48,7 +48,8 @@ def test_curl_gets_405_for_a_get_and_415_for_json(daemon):
     url = f"http://127.0.0.1:{daemon.port}{HEARTBEAT}"
     status = ["-s", "-o", "/dev/null", "-w", "%{http_code}"]
     assert run("curl", "--http2-prior-knowledge", *status, url).stdout == b"405"
-    json = run("curl", "--http2-prior-knowledge", *status, "-H", "content-type: application/json", "-d", "{}", url)
+    # Without a body: curl before 8.0 loses an answer that comes before it has sent one whole.
+    json = run("curl", "--http2-prior-knowledge", *status, "-H", "content-type: application/json", "-X", "POST", url)
     assert json.stdout == b"415"
 
 

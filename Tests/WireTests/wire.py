@@ -81,6 +81,7 @@ class Wire:
         self.replies = defaultdict(Reply)
         self.goaways, self.pongs, self.peer_settings = [], [], {}
         self.closed = False
+        self.owed = None  # the acknowledgements that wait for the end of what is being poured out
         self.input = b""
         self.block = None  # the HEADERS frame whose CONTINUATION is awaited
         self.next_stream = 1
@@ -105,6 +106,7 @@ class Wire:
     def pour(self, data):
         """Sends for as long as the server takes it, reading meanwhile; False when it has closed or stopped taking."""
         view, deadline = memoryview(data), time.monotonic() + PATIENCE
+        self.owed = []  # An acknowledgement in the midst of a frame would garble it.
         while view and not self.closed and time.monotonic() < deadline:
             readable, writable, _ = select.select([self.socket], [self.socket], [], 0.5)
             try:
@@ -117,6 +119,9 @@ class Wire:
                 pass
             except OSError:
                 self.closed = True
+        owed, self.owed = self.owed, None
+        for each in owed:
+            self.send_quietly(each)
         return not view
 
     def stream(self):
@@ -275,7 +280,10 @@ class Wire:
     def send_quietly(self, each):
         """An acknowledgement; the server may have gone."""
         try:
-            self.send(each)
+            if self.owed is None:
+                self.send(each)
+            else:
+                self.owed.append(each)
         except OSError:
             self.closed = True
 
