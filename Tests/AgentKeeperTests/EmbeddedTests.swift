@@ -127,11 +127,9 @@ struct EmbeddedTests {
         #expect(folder?.message == "the given path is no program that can be run: \"/tmp\"")
         let quiet = await error { try await EmbeddedDaemon.start(EmbeddedOptions(binary: "/bin/true")) }
         #expect(quiet?.message == "\"/bin/true\" did not start: it exited with 0; it wrote nothing")
-        let script = NSTemporaryDirectory() + unique("agentkeeper")
-        try "#!/bin/sh\nexec sleep 60\n".write(toFile: script, atomically: true, encoding: .utf8)
-        defer { try? FileManager.default.removeItem(atPath: script) }
-        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: script)
-        var options = EmbeddedOptions(binary: script)
+        let silent = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appendingPathComponent("Support/silent")
+        var options = EmbeddedOptions(binary: silent.path)
         options.startTimeout = .zero
         #expect(await error { try await EmbeddedDaemon.start(options) }?.message.contains("is not ready after") == true)
     }
