@@ -53,6 +53,8 @@ package final class Coordinator: Sendable {
     /// From the monotonic clock to the daemon's own, which goes on over a restart where it stopped.
     private let clockOffset: Span
     private let stallTolerance: Span?
+    /// What the machine came with.
+    private let restored: (revision: Revision, sequence: Sequence)
     private let durable: Atomic<UInt64>
     private let watchers = Atomic<UInt64>(0)
 
@@ -69,6 +71,7 @@ package final class Coordinator: Sendable {
     ) {
         clockOffset = start.map { machine.lastInstant - $0 } ?? Span(nanoseconds: 0)
         self.stallTolerance = stallTolerance
+        restored = (machine.revision, machine.lastSequence)
         durable = Atomic(.max)
         state = Mutex(State(machine: machine))
     }
@@ -196,15 +199,18 @@ package final class Coordinator: Sendable {
 
     // MARK: The journal
 
-    /// From now on nothing counts as durable before the writer says so. Called once, before the first command; the
-    /// machine has been restored.
+    /// From now on nothing counts as durable before the writer says so. Called once, before the first call is served; the
+    /// machine has been restored. What a look at it has let run out since then is waiting for the writer.
     package func attach(_ writer: any ChangeWriter) {
-        state.withLock { state in
-            durable.store(state.machine.revision.value, ordering: .sequentiallyConsistent)
-            state.durableSequence = state.machine.lastSequence
+        let areWaiting = state.withLock { state in
+            durable.store(restored.revision.value, ordering: .sequentiallyConsistent)
+            state.durableSequence = restored.sequence
             state.writer = writer
             state.isJournaled = true
+            state.writerIsAwake = state.machine.hasChanges
+            return state.writerIsAwake
         }
+        if areWaiting { writer.changesAreWaiting() }
     }
 
     package func isDurable(_ revision: Revision) -> Bool {
@@ -325,9 +331,9 @@ package final class Coordinator: Sendable {
 
     private func gatherNews(_ state: inout State, _ eventsAdded: Bool, _ writerSleeps: Bool) -> News {
         var news = News()
-        if writerSleeps {
+        if writerSleeps, let writer = state.writer {
             state.writerIsAwake = true
-            news.writer = state.writer
+            news.writer = writer
         }
         state.toldSequence = state.machine.lastSequence
         // With a journal they are told of when they are durable.

@@ -62,6 +62,24 @@ private func recording(_ second: Double = 0) -> Machine {
         #expect(coordinator.isDurable(Revision(2)) && !coordinator.isDurable(Revision(3)))
     }
 
+    @Test func `What ran out before there was a writer waits for it, and holds up nothing`() {
+        let coordinator = Coordinator(machine: recording())
+        _ = coordinator.perform(register(a, ttl: 1), at: at(0))
+        // As the daemon's log does, which asks where the events are.
+        _ = coordinator.lastTellableSequence(at: at(10))
+        let writer = Ear()
+        coordinator.attach(writer)
+        #expect(writer.heard == 1)
+        #expect(!coordinator.isDurable(Revision(1)) && coordinator.isDurable(.zero))
+        let revision = coordinator.perform(register(b), at: at(10)).revision
+        var bytes: [UInt8] = []
+        #expect(coordinator.takeChanges(into: &bytes)?.revision == revision)
+        bytes = []
+        #expect(coordinator.takeChanges(into: &bytes) == nil)
+        _ = coordinator.perform(register(c), at: at(10))
+        #expect(writer.heard == 2)
+    }
+
     @Test(.timeLimit(.minutes(15)))
     func `Whoever waits for the disk is woken when it has written, and leaves when cancelled`() async {
         let revision = coordinator.perform(register(a), at: at(1)).revision
