@@ -331,9 +331,9 @@ package final class Coordinator: Sendable {
 
     private func gatherNews(_ state: inout State, _ eventsAdded: Bool, _ writerSleeps: Bool) -> News {
         var news = News()
-        if writerSleeps, let writer = state.writer {
+        if writerSleeps {
             state.writerIsAwake = true
-            news.writer = writer
+            news.writer = state.writer
         }
         state.toldSequence = state.machine.lastSequence
         // With a journal they are told of when they are durable.
