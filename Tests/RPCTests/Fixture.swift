@@ -36,7 +36,6 @@ struct Fixture: Sendable {
     }
 }
 
-/// Runs `body` beside a server on a free port.
 extension RPCLimits {
     /// Nothing is ended for having taken long.
     static var patient: RPCLimits {
@@ -47,6 +46,7 @@ extension RPCLimits {
     }
 }
 
+/// Runs `body` beside a server on a free port.
 func withFixture(
     _ methods: [Method], limits: RPCLimits = RPCLimits(), http2: HTTP2Limits = HTTP2Limits(),
     options: ClientOptions = ClientOptions(), _ body: (Fixture) async throws -> Void
